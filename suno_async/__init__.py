@@ -1,0 +1,1 @@
+"""Submit safely, watch cheaply, deliver whole files, never lose or pay twice."""

@@ -1,0 +1,303 @@
+"""What can go wrong, as a tree of exceptions that carry what a caller needs to act on."""
+
+from datetime import datetime, timedelta
+
+from attrs import define
+
+
+@define(slots=False)
+class SunoError(Exception):
+    """The root of all errors of this library."""
+
+
+@define(slots=False)
+class InvalidRequest(SunoError, ValueError):
+    """A value that the service would refuse; raised before anything is sent.
+
+    Attributes:
+        field: The name of the argument, such as `style_weight`.
+        value: What was given.
+        rule: What it has to be, as the end of a sentence: "must be …".
+    """
+
+    field: str
+    value: object
+    rule: str
+
+    def __str__(self) -> str:
+        return f"{self.field} {self.rule}, not {_shortened(repr(self.value))}"
+
+
+@define(slots=False)
+class ApiError(SunoError):
+    """The service answered, and the answer is no.
+
+    Attributes:
+        code: The service's code, from the body; the HTTP status when the body had none.
+        message: What the service said.
+        http_status: The status of the HTTP answer, often 200 for an error too.
+        task_id: The task whose watch ended with this error, or None.
+    """
+
+    code: int
+    message: str
+    http_status: int | None = None
+    task_id: str | None = None
+
+    def __str__(self) -> str:
+        about = f" (task {self.task_id})" if self.task_id else ""
+        return f"the service answered {self.code}: {self.message}{about}"
+
+
+@define(slots=False)
+class AuthenticationError(ApiError):
+    """401: the API key is missing or not valid."""
+
+
+@define(slots=False)
+class InsufficientCredits(ApiError):
+    """402: the account cannot pay; nothing was charged."""
+
+
+@define(slots=False)
+class NotSubmitted(InsufficientCredits):
+    """A batch ran out of credits before this request had its turn; nothing was sent for it."""
+
+    def __str__(self) -> str:
+        return f"not submitted: an earlier request of the batch was refused: {self.message}"
+
+
+@define(slots=False)
+class NotFound(ApiError):
+    """404: there is no such resource."""
+
+
+@define(slots=False)
+class Conflict(ApiError):
+    """409: the service says that it has this already."""
+
+
+@define(slots=False)
+class ValidationFailed(ApiError):
+    """400, 413 or 422: the service refused a parameter."""
+
+
+@define(slots=False)
+class RateLimited(ApiError):
+    """429, 430 or 405: called too often; the service took nothing.
+
+    Attributes:
+        retry_after: How long the service asked to wait, or None when it did not say.
+    """
+
+    retry_after: timedelta | None = None
+
+
+@define(slots=False)
+class SourceUnavailable(ApiError):
+    """451: the service could not fetch the file at `upload_url`."""
+
+
+@define(slots=False)
+class Maintenance(ApiError):
+    """455: the service is under maintenance and took nothing."""
+
+
+@define(slots=False)
+class ServerError(ApiError):
+    """500 and above: the service failed."""
+
+
+@define(slots=False)
+class ConnectionFailed(SunoError):
+    """The network failed before an answer was read.
+
+    Attributes:
+        reason: What the network said.
+        request_sent: False when the connection was never established, so that the service
+            certainly saw nothing; True when it may have seen the request.
+    """
+
+    reason: str
+    request_sent: bool = True
+
+    def __str__(self) -> str:
+        how = "the connection broke" if self.request_sent else "no connection to the service"
+        return f"{how}: {self.reason}"
+
+
+@define(slots=False)
+class ProtocolError(SunoError):
+    """An answer that is not the service's: no envelope, or one without what it must hold.
+
+    Attributes:
+        reason: What is wrong with it.
+        http_status: The status of the HTTP answer.
+        excerpt: The beginning of the body.
+    """
+
+    reason: str
+    http_status: int | None = None
+    excerpt: str = ""
+
+    def __str__(self) -> str:
+        seen = f", which begins {_shortened(self.excerpt)!r}" if self.excerpt else ""
+        return f"unreadable answer (HTTP {self.http_status}): {self.reason}{seen}"
+
+
+@define(slots=False)
+class SubmissionUncertain(SunoError):
+    """The request was sent and no answer says what became of it: it may have been charged.
+
+    It is never sent again by itself. Look into the account's history before submitting again.
+
+    Attributes:
+        title: The title of the request.
+        reason: What happened to the answer.
+        sent_at: When the request was sent (aware, UTC), to find the task in the account's history.
+        waited: How long a callback was waited for that would have proved the task; None without
+            a receiver.
+    """
+
+    title: str
+    reason: str
+    sent_at: datetime | None = None
+    waited: timedelta | None = None
+
+    def __str__(self) -> str:
+        waited = (
+            f"; no callback proved it within {self.waited.total_seconds():g} s"
+            if self.waited is not None
+            else ""
+        )
+        when = f" at {self.sent_at:%Y-%m-%d %H:%M:%S} UTC" if self.sent_at else ""
+        return (
+            f"the submission of {self.title!r}{when} may exist and may have been charged: "
+            f"{self.reason}{waited}; it was not repeated, check the account before you do"
+        )
+
+
+@define(slots=False)
+class TaskError(SunoError):
+    """A paid task came to no good end.
+
+    Attributes:
+        task_id: The service's name for the task; keep it to ask support, or to re-attach.
+    """
+
+    task_id: str
+
+    def __str__(self) -> str:
+        return f"task {self.task_id} failed"
+
+
+@define(slots=False)
+class GenerationFailed(TaskError):
+    """The service gave up on the task.
+
+    Attributes:
+        status: The service's last word, such as `GENERATE_AUDIO_FAILED`.
+        error_code: Its code, such as 413 when the uploaded audio matches an existing work.
+        error_message: Its explanation.
+        refunded: True when the service says that the credits are back (531): safe to submit again.
+    """
+
+    status: str
+    error_code: int | str | None = None
+    error_message: str | None = None
+    refunded: bool = False
+
+    def __str__(self) -> str:
+        code = f" {self.error_code}" if self.error_code is not None else ""
+        why = f": {self.error_message}" if self.error_message else ""
+        refund = "; the credits were refunded" if self.refunded else ""
+        return f"task {self.task_id} ended as {self.status}{code}{why}{refund}"
+
+
+@define(slots=False)
+class ContentRejected(GenerationFailed):
+    """The content was refused: by the word filter, or because it matches a protected work."""
+
+
+@define(slots=False)
+class TaskExpired(TaskError):
+    """The service has deleted the task: results are kept for 14 days.
+
+    Attributes:
+        expired_at: When it was deleted (aware, UTC).
+    """
+
+    expired_at: datetime | None = None
+
+    def __str__(self) -> str:
+        when = f" on {self.expired_at:%Y-%m-%d %H:%M} UTC" if self.expired_at else ""
+        return f"task {self.task_id} expired{when}: the service keeps results for 14 days"
+
+
+@define(slots=False)
+class TaskNotFound(TaskError):
+    """The service does not know the task."""
+
+    def __str__(self) -> str:
+        return f"the service does not know task {self.task_id}: check the id and the account"
+
+
+@define(slots=False)
+class WatchTimeout(TaskError, TimeoutError):
+    """The caller's own time-out ended; the task goes on at the service and can be re-attached.
+
+    Attributes:
+        timeout: How long was waited.
+    """
+
+    timeout: timedelta | None = None
+
+    def __str__(self) -> str:
+        waited = f" after {self.timeout.total_seconds():g} s" if self.timeout is not None else ""
+        return f"task {self.task_id} was not complete{waited}; it goes on and can be re-attached"
+
+
+@define(slots=False)
+class SessionClosed(SunoError, RuntimeError):
+    """The session was left while this was under way.
+
+    Attributes:
+        task_id: The task that goes on at the service and can be re-attached, or None.
+    """
+
+    task_id: str | None = None
+
+    def __str__(self) -> str:
+        task = f"; task {self.task_id} goes on and can be re-attached" if self.task_id else ""
+        return f"the session is closed{task}"
+
+
+# spec: codes of the submission; upstream: 400, 405, 413, 430
+_CLASS_OF_CODE: dict[int, type[ApiError]] = {
+    400: ValidationFailed,
+    401: AuthenticationError,
+    402: InsufficientCredits,
+    404: NotFound,
+    405: RateLimited,
+    409: Conflict,
+    413: ValidationFailed,
+    422: ValidationFailed,
+    429: RateLimited,
+    430: RateLimited,
+    451: SourceUnavailable,
+    455: Maintenance,
+}
+
+
+def api_error(
+    code: int, message: str, http_status: int | None = None, retry_after: timedelta | None = None
+) -> ApiError:
+    """Build the error that stands for a code of the service."""
+    cls = _CLASS_OF_CODE.get(code, ServerError if 500 <= code <= 599 else ApiError)
+    if issubclass(cls, RateLimited):
+        return cls(code, message, http_status, None, retry_after)
+    return cls(code, message, http_status)
+
+
+def _shortened(text: str, limit: int = 120) -> str:
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"

@@ -1,0 +1,360 @@
+"""The vocabulary: what is asked, what the service answers, and what a caller is told."""
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any, TypeVar, cast
+from urllib.parse import urlsplit
+
+from attrs import Attribute, AttrsInstance, field, fields, frozen
+
+from suno_async.errors import InvalidRequest
+
+# spec: generated files are retained for 14 days
+RETENTION = timedelta(days=14)
+
+E = TypeVar("E", bound=StrEnum)
+
+
+class Model(StrEnum):
+    """The service's models (spec). It takes `V4_5PLUS` when none is named."""
+
+    V4_5PLUS = "V4_5PLUS"
+    V5 = "V5"
+
+
+class VocalGender(StrEnum):
+    """A preference that raises a probability and guarantees nothing (spec)."""
+
+    MALE = "m"
+    FEMALE = "f"
+
+
+class Stage(StrEnum):
+    """How far a task has come: three stages, in this order (spec)."""
+
+    TEXT = "text"
+    FIRST = "first"
+    COMPLETE = "complete"
+
+    @property
+    def position(self) -> int:
+        """0 for `text`, 1 for `first`, 2 for `complete`."""
+        return _STAGES.index(self)
+
+
+_STAGES = tuple(Stage)
+
+
+class TaskStatus(StrEnum):
+    """The states of a task that the service documents (docs); new ones arrive as plain text."""
+
+    PENDING = "PENDING"
+    TEXT_SUCCESS = "TEXT_SUCCESS"
+    FIRST_SUCCESS = "FIRST_SUCCESS"
+    SUCCESS = "SUCCESS"
+    CREATE_TASK_FAILED = "CREATE_TASK_FAILED"
+    GENERATE_AUDIO_FAILED = "GENERATE_AUDIO_FAILED"
+    SENSITIVE_WORD_ERROR = "SENSITIVE_WORD_ERROR"
+    CALLBACK_EXCEPTION = "CALLBACK_EXCEPTION"
+
+
+_STAGE_OF_STATUS: dict[str, Stage] = {
+    TaskStatus.TEXT_SUCCESS: Stage.TEXT,
+    TaskStatus.FIRST_SUCCESS: Stage.FIRST,
+    TaskStatus.SUCCESS: Stage.COMPLETE,
+}
+_FAILED = frozenset(
+    {
+        TaskStatus.CREATE_TASK_FAILED,
+        TaskStatus.GENERATE_AUDIO_FAILED,
+        TaskStatus.SENSITIVE_WORD_ERROR,
+    }
+)
+
+
+class _Readable:
+    """A `repr` that shows what is there and leaves out what is absent or long."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        shown = (
+            (a.name, getattr(self, a.name))
+            for a in fields(cast("type[AttrsInstance]", type(self)))
+            if a.repr and getattr(self, a.name) not in (None, ())
+        )
+        inner = ", ".join(f"{name}={_brief(value)}" for name, value in shown)
+        return f"{type(self).__name__}({inner})"
+
+
+def _brief(value: object) -> str:
+    if isinstance(value, StrEnum):
+        return str(value)
+    if isinstance(value, datetime):
+        return value.isoformat(sep=" ", timespec="seconds")
+    text = repr(value)
+    return text if len(text) <= 80 or not isinstance(value, str) else f"{text[:78]}…'"
+
+
+def _text(_: Any, attribute: "Attribute[str]", value: object) -> None:
+    if not isinstance(value, str) or not value.strip():
+        raise InvalidRequest(attribute.name, value, "must be text that is not blank")
+    if not _is_unicode(value):
+        raise InvalidRequest(attribute.name, value, "must be text that UTF-8 can carry")
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def check_url(name: str, value: object) -> None:
+    """Refuse what is not an absolute http or https URL with a host.
+
+    Raises:
+        InvalidRequest: It is not; `name` says which argument.
+    """
+    rule = "must be an http or https URL with a host"
+    if not isinstance(value, str) or not _is_unicode(value):
+        raise InvalidRequest(name, value, rule)
+    if any(ch.isspace() or not ch.isprintable() for ch in value):
+        raise InvalidRequest(name, value, f"{rule}, without white space")
+    try:
+        parts = urlsplit(value)
+        _ = parts.port
+    except ValueError as error:
+        raise InvalidRequest(name, value, rule) from error
+    if parts.scheme.lower() not in {"http", "https"} or not parts.hostname:
+        raise InvalidRequest(name, value, rule)
+
+
+def _url(_: Any, attribute: "Attribute[str]", value: object) -> None:
+    check_url(attribute.name, value)
+
+
+def _optional_url(_: Any, attribute: "Attribute[str | None]", value: object) -> None:
+    if value is not None:
+        check_url(attribute.name, value)
+
+
+def _member(kind: type[E], name: str, value: str) -> E:
+    try:
+        return kind(value)
+    except ValueError as error:
+        rule = "must be one of " + ", ".join(repr(member.value) for member in kind)
+        raise InvalidRequest(name, value, rule) from error
+
+
+def _model(value: Model | str | None) -> Model | None:
+    return None if value is None else _member(Model, "model", value)
+
+
+def _vocal_gender(value: VocalGender | str | None) -> VocalGender | None:
+    return None if value is None else _member(VocalGender, "vocal_gender", value)
+
+
+def _float(value: float | Decimal | None) -> float | None:
+    return float(value) if isinstance(value, Decimal) else value
+
+
+def _weight(_: Any, attribute: "Attribute[float | None]", value: object) -> None:
+    # spec: minimum 0, maximum 1, multipleOf 0.01, which is about the decimal value: 0.29 is one
+    rule = "must be a number from 0 to 1 with at most two decimals"
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise InvalidRequest(attribute.name, value, rule)
+    decimal = Decimal(str(value))
+    if not decimal.is_finite() or not 0 <= decimal <= 1 or (decimal * 100) % 1:
+        raise InvalidRequest(attribute.name, value, rule)
+
+
+@frozen(repr=False)
+class AddInstrumentalRequest(_Readable):
+    """What one submission asks for: two accompaniments to a vocal stem or melody.
+
+    It is checked when it is made, so that no credit or slot is spent on what the service refuses.
+
+    Args:
+        upload_url: Where the service fetches the stem: an http or https URL.
+        title: Shown in the player and used as file name. The specification sets no limit;
+            upstream providers document 100 characters.
+        tags: Styles to include, such as `relaxing, piano, soothing`.
+        negative_tags: Styles to exclude, such as `heavy metal, fast drums`.
+        model: The model; None leaves it to the service, which takes `V4_5PLUS` (spec).
+        vocal_gender: `m` or `f`; raises the probability only (spec).
+        style_weight: How closely to follow the style: 0 to 1, at most two decimals.
+        weirdness_constraint: How far to stray: 0 to 1, at most two decimals.
+        audio_weight: How much the stem counts: 0 to 1, at most two decimals.
+        callback_url: Where the service reports this task's stages; None takes the session's.
+
+    Raises:
+        InvalidRequest: A value breaks its rule; it names the field, the value and the rule.
+    """
+
+    upload_url: str = field(validator=_url)
+    title: str = field(validator=_text)
+    tags: str = field(validator=_text)
+    negative_tags: str = field(validator=_text)
+    model: Model | None = field(default=None, converter=_model)
+    vocal_gender: VocalGender | None = field(default=None, converter=_vocal_gender)
+    style_weight: float | None = field(default=None, converter=_float, validator=_weight)
+    weirdness_constraint: float | None = field(default=None, converter=_float, validator=_weight)
+    audio_weight: float | None = field(default=None, converter=_float, validator=_weight)
+    callback_url: str | None = field(default=None, validator=_optional_url)
+
+
+@frozen(repr=False)
+class Track(_Readable):
+    """One of a task's audio results; what the service has not given (yet) is None.
+
+    Attributes:
+        id: The service's name for the track.
+        audio_url: Where the finished audio is; None until it is ready.
+        stream_audio_url: Where it can be heard while it is still being made.
+        image_url: The cover image.
+        prompt: The text it was made from.
+        model_name: The model that made it, such as `chirp-v4-5`.
+        title: Its title.
+        tags: Its styles.
+        create_time: When it was made (aware; the service gives no zone, UTC is assumed).
+        duration: Its length in seconds.
+    """
+
+    id: str | None = None
+    audio_url: str | None = None
+    stream_audio_url: str | None = None
+    image_url: str | None = field(default=None, repr=False)
+    prompt: str | None = field(default=None, repr=False)
+    model_name: str | None = field(default=None, repr=False)
+    title: str | None = None
+    tags: str | None = field(default=None, repr=False)
+    create_time: datetime | None = field(default=None, repr=False)
+    duration: float | None = None
+
+
+@frozen(repr=False)
+class TaskDetails(_Readable):
+    """One answer of record-info.
+
+    Attributes:
+        task_id: The task.
+        status: The service's status; plain text when it is one that is not documented.
+        tracks: None, one or (normally, when complete) two tracks, in the service's order.
+        error_code: The code of a failure, such as 413 or 531.
+        error_message: Its explanation.
+        type: The service's kind of task, such as `GENERATE`.
+        operation_type: The operation, such as `generate`.
+        raw: The answer's `data` as it came, with every field that is unknown here.
+    """
+
+    task_id: str
+    status: TaskStatus | str
+    tracks: tuple[Track, ...] = ()
+    error_code: int | str | None = None
+    error_message: str | None = None
+    type: str | None = field(default=None, repr=False)
+    operation_type: str | None = field(default=None, repr=False)
+    raw: dict[str, Any] = field(factory=dict[str, Any], repr=False, eq=False)
+
+    @property
+    def stage(self) -> Stage | None:
+        """The furthest stage that this answer proves, or None.
+
+        A documented status says it. For the others the tracks do: after `CALLBACK_EXCEPTION` a
+        task whose listed tracks all have audio is complete (seen), an unknown status is complete
+        with two such tracks, and one track with audio proves `first`.
+        """
+        if stage := _STAGE_OF_STATUS.get(self.status):
+            return stage
+        finished = sum(track.audio_url is not None for track in self.tracks)
+        if self.status == TaskStatus.PENDING or not finished:
+            return None
+        if self.failed or finished < len(self.tracks):
+            return Stage.FIRST
+        enough = 1 if self.status == TaskStatus.CALLBACK_EXCEPTION else 2
+        return Stage.COMPLETE if finished >= enough else Stage.FIRST
+
+    @property
+    def failed(self) -> bool:
+        """Whether the service gave up on the task."""
+        return self.status in _FAILED
+
+
+@frozen(repr=False)
+class StageEvent(_Readable):
+    """A task reached a stage.
+
+    Attributes:
+        stage: The stage.
+        task_id: The task.
+        tracks: The tracks as they were when the stage was seen.
+        details: The answer in which it was seen.
+        observed_at: When it was seen (aware, UTC).
+        inferred: True when the stage was never seen by itself: a later one proved it.
+    """
+
+    stage: Stage
+    task_id: str
+    tracks: tuple[Track, ...] = field(repr=False)
+    details: TaskDetails
+    observed_at: datetime
+    inferred: bool = False
+
+
+@frozen(repr=False)
+class Outcome(_Readable):
+    """How one request of a batch ended.
+
+    Attributes:
+        position: Its place in the batch, from 0.
+        request: What was asked.
+        task_id: The task; None when none was created.
+        details: The final answer; None when there was none.
+        error: Why there are no tracks; None when all went well.
+    """
+
+    position: int
+    request: AddInstrumentalRequest
+    task_id: str | None = None
+    details: TaskDetails | None = None
+    error: Exception | None = field(default=None, eq=repr)
+
+    @property
+    def ok(self) -> bool:
+        """Whether the task is complete."""
+        return self.error is None
+
+    @property
+    def tracks(self) -> tuple[Track, ...]:
+        """The tracks of the final answer: two, normally; none without one."""
+        return self.details.tracks if self.details is not None else ()
+
+
+@frozen
+class BatchProgress:
+    """What has just happened in a batch, and how it stands now.
+
+    Attributes:
+        position: The request that something happened to, from 0.
+        task_id: Its task, once known.
+        stage: The stage that it has reached, or None.
+        total: How many requests there are; None when the batch does not know.
+        submitted: How many have a task id.
+        running: How many of these are not finished.
+        succeeded: How many are complete.
+        failed: How many ended with an error, the ones that were not submitted included.
+    """
+
+    position: int
+    task_id: str | None
+    stage: Stage | None
+    total: int | None
+    submitted: int
+    running: int
+    succeeded: int
+    failed: int
