@@ -1,6 +1,7 @@
 """What can go wrong, as a tree of exceptions that carry what a caller needs to act on."""
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from attrs import define
 
@@ -21,7 +22,7 @@ class InvalidRequest(SunoError, ValueError):
     """
 
     field: str
-    value: object
+    value: Any
     rule: str
 
     def __str__(self) -> str:
@@ -175,6 +176,20 @@ class SubmissionUncertain(SunoError):
             f"the submission of {self.title!r}{when} may exist and may have been charged: "
             f"{self.reason}{waited}; it was not repeated, check the account before you do"
         )
+
+
+@define(slots=False)
+class UnexpectedError(SunoError):
+    """Something failed that nobody foresaw; the exception itself is the `__cause__`.
+
+    Attributes:
+        reason: What it said, with the name of its class.
+    """
+
+    reason: str
+
+    def __str__(self) -> str:
+        return self.reason
 
 
 @define(slots=False)

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from attrs import Attribute, AttrsInstance, field, fields, frozen
 
-from suno_async.errors import InvalidRequest
+from suno_async.errors import InvalidRequest, SunoError
 
 # spec: generated files are retained for 14 days
 RETENTION = timedelta(days=14)
@@ -322,7 +322,7 @@ class Outcome(_Readable):
     request: AddInstrumentalRequest
     task_id: str | None = None
     details: TaskDetails | None = None
-    error: Exception | None = field(default=None, eq=repr)
+    error: SunoError | None = field(default=None, eq=repr)
 
     @property
     def ok(self) -> bool:

@@ -1,0 +1,385 @@
+"""JSON ↔ models: the one converter, the envelope, and every field form that the service uses.
+
+Nothing here does input or output: bytes in, values or exceptions out. The service's own names
+(camelCase) live in this file alone. What is new to us never breaks parsing: unknown fields stay in
+`TaskDetails.raw`, unknown values become plain text or None.
+"""
+
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar, cast
+
+from attrs import fields, frozen
+from cattrs.errors import BaseValidationError
+from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
+from cattrs.preconf.json import make_converter
+
+from suno_async import errors
+from suno_async.errors import InvalidRequest, ProtocolError, SunoError, api_error
+from suno_async.models import AddInstrumentalRequest, TaskDetails, TaskStatus, Track
+
+
+def _dumps(value: Any, /) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+loads: Callable[[bytes | str], Any] = json.loads
+dumps: Callable[[Any], bytes] = _dumps
+with suppress(ImportError):  # the extra `speed`
+    import orjson
+
+    loads, dumps = orjson.loads, orjson.dumps
+
+T = TypeVar("T")
+
+
+# --- the envelope ---------------------------------------------------------------------------------
+
+
+@frozen
+class Answer:
+    """An HTTP answer, as far as this library looks at it.
+
+    Attributes:
+        http_status: The status line's number.
+        body: The whole body.
+        retry_after: What the header `Retry-After` asked for, or None.
+    """
+
+    http_status: int
+    body: bytes
+    retry_after: timedelta | None = None
+
+
+def read_data(answer: Answer) -> Any:
+    """Take `data` out of an envelope whose code is 200.
+
+    The code in the body is the verdict, whatever the HTTP status (spec). An answer without an
+    envelope comes from a gateway: a 4xx is a refusal with that code, anything else is unreadable.
+
+    Raises:
+        ApiError: The service, or a gateway with a 4xx, refused.
+        ProtocolError: There is no envelope, and the HTTP status does not say what happened.
+    """
+    try:
+        envelope = loads(answer.body)
+    except (ValueError, RecursionError) as error:
+        raise _no_envelope(answer, "not JSON") from error
+    code = _integer(envelope.get("code")) if isinstance(envelope, dict) else None
+    if code is None:
+        raise _no_envelope(answer, "no envelope with a code")
+    if code != 200:
+        text = _text(envelope.get("msg")) or _text(envelope.get("message")) or "no message"
+        raise api_error(code, text, answer.http_status, answer.retry_after)
+    return envelope.get("data")
+
+
+def _no_envelope(answer: Answer, reason: str) -> SunoError:
+    status = answer.http_status
+    # 408 is a gateway that lost patience: it does not say what became of the request
+    if 400 <= status < 500 and status != 408:
+        text = f"HTTP {status} without the service's envelope"
+        return api_error(status, text, status, answer.retry_after)
+    return unreadable(answer, reason)
+
+
+def unreadable(answer: Answer, reason: str) -> ProtocolError:
+    """Describe an answer that does not hold what it must."""
+    return ProtocolError(reason, answer.http_status, answer.body[:200].decode(errors="replace"))
+
+
+def read_task_id(answer: Answer) -> str:
+    """Take the task id out of the answer to a submission.
+
+    Raises:
+        ApiError: The service refused.
+        ProtocolError: The answer has no task id.
+    """
+    data = read_data(answer)
+    found = data.get("taskId") or data.get("task_id") if isinstance(data, dict) else None
+    task_id = _text(cast("object", found))
+    if task_id is None:
+        raise unreadable(answer, "no task id in the answer")
+    return task_id
+
+
+def read_details(answer: Answer, task_id: str) -> TaskDetails | None:
+    """Take the task's details out of an answer of record-info; None when there is no record.
+
+    Raises:
+        ApiError: The service refused.
+        ProtocolError: There are no details in it.
+    """
+    data = read_data(answer)
+    if data is None:
+        return None
+    if not isinstance(data, dict):
+        raise unreadable(answer, "the details are no object")
+    return details_from(cast("dict[str, Any]", data), task_id)
+
+
+def read_credits(answer: Answer) -> float:
+    """Take the balance out of the answer to a question for credits.
+
+    Raises:
+        ApiError: The service refused.
+        ProtocolError: The answer has no balance.
+    """
+    data = read_data(answer)
+    balance = _number(data)
+    if balance is None:
+        raise unreadable(answer, "the balance is no number")
+    return int(balance) if balance.is_integer() else balance
+
+
+def read_upload_url(answer: Answer) -> str:
+    """Take the URL of an uploaded file out of the answer.
+
+    Raises:
+        ApiError: The service refused.
+        ProtocolError: The answer has no URL.
+    """
+    data = read_data(answer)
+    url = _text(data.get("downloadUrl")) if isinstance(data, dict) else None
+    if url is None:
+        raise unreadable(answer, "no download URL in the answer")
+    return url
+
+
+# --- lenient readers of single values -------------------------------------------------------------
+
+
+def _text(value: object, _: object = None) -> str | None:
+    """Read text; what is absent, empty or not a scalar is None."""
+    if isinstance(value, str):
+        return value or None
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)
+    return None
+
+
+def _integer(value: object) -> int | None:
+    number = _number(value)
+    return int(number) if number is not None and number.is_integer() else None
+
+
+def _number(value: object, _: object = None) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _moment(value: object, _: object = None) -> datetime | None:
+    """Read a time: `2025-01-01 00:00:00` (taken as UTC), ISO 8601, or epoch milliseconds (seen)."""
+    number = _number(value)
+    try:
+        if number is not None:
+            return datetime.fromtimestamp(number / 1000, UTC)
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
+    except (ValueError, OverflowError, OSError):
+        return None
+    if moment is None:
+        return None
+    try:
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except OverflowError:
+        return None
+
+
+def _error_code(value: object, _: object = None) -> int | str | None:
+    number = _integer(value)
+    return number if number is not None else _text(value)
+
+
+def _status(value: object, _: object = None) -> TaskStatus | str:
+    text = _text(value)
+    if text is None:
+        return TaskStatus.PENDING
+    try:
+        return TaskStatus(text.upper())
+    except ValueError:
+        return text
+
+
+def _object(value: object) -> dict[str, Any]:
+    """Read an object that may have been sent as a JSON string (seen); anything else is empty."""
+    if isinstance(value, str):
+        try:
+            value = loads(value)
+        except (ValueError, RecursionError):
+            return {}
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+
+
+# --- the converter --------------------------------------------------------------------------------
+
+converter = make_converter()
+
+
+def _camel(name: str) -> str:
+    head, *tail = name.split("_")
+    return head + "".join(part.title() for part in tail)
+
+
+# docs: the original CDN's URLs come under these names too; the plain one is preferred
+_SOURCES = ("audio_url", "stream_audio_url", "image_url")
+_TRACK_SPELLINGS: Mapping[str, tuple[str, ...]] = {
+    a.name: (a.name, _camel(a.name))
+    + ((f"source_{a.name}", _camel(f"source_{a.name}")) if a.name in _SOURCES else ())
+    for a in fields(Track)
+}
+
+
+def _canonical_track(item: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: next((item[key] for key in spellings if item.get(key) not in (None, "")), None)
+        for name, spellings in _TRACK_SPELLINGS.items()
+    }
+
+
+_track_of_canonical = make_dict_structure_fn(
+    Track,
+    converter,
+    **{
+        a.name: override(
+            struct_hook={"create_time": _moment, "duration": _number}.get(a.name, _text)
+        )
+        for a in fields(Track)
+    },  # type: ignore[arg-type]  # cattrs types its keyword arguments as flags first
+)
+
+
+def _tracks(items: object) -> tuple[Track, ...]:
+    if not isinstance(items, list | tuple):
+        return ()
+    listed = cast("Iterable[object]", items)
+    return tuple(_track(item) for item in listed if isinstance(item, dict))
+
+
+def _track(item: Any, _: object = None) -> Track:
+    return _track_of_canonical(_canonical_track(item), Track)
+
+
+converter.register_structure_hook(Track, _track)
+
+
+def details_from(data: dict[str, Any], task_id: str) -> TaskDetails:
+    """Build details from the service's `data`, whichever of its forms it has."""
+    response = _object(data.get("response"))
+    return TaskDetails(
+        task_id=_text(data.get("taskId")) or _text(response.get("taskId")) or task_id,
+        status=_status(data.get("status")),
+        tracks=_tracks(response.get("sunoData") or response.get("suno_data")),
+        error_code=_error_code(data.get("errorCode")),
+        error_message=_text(data.get("errorMessage")),
+        type=_text(data.get("type")),
+        operation_type=_text(data.get("operationType")),
+        raw=data,
+    )
+
+
+converter.register_structure_hook(TaskStatus | str, _status)
+converter.register_structure_hook(int | str | None, _error_code)
+
+_request_to_wire = make_dict_unstructure_fn(
+    AddInstrumentalRequest,
+    converter,
+    _cattrs_omit_if_default=True,
+    upload_url=override(rename="uploadUrl"),
+    negative_tags=override(rename="negativeTags"),
+    vocal_gender=override(rename="vocalGender"),
+    style_weight=override(rename="styleWeight"),
+    weirdness_constraint=override(rename="weirdnessConstraint"),
+    audio_weight=override(rename="audioWeight"),
+    callback_url=override(rename="callBackUrl"),
+)
+
+
+def request_body(request: AddInstrumentalRequest, callback_url: str) -> bytes:
+    """Write the body of a submission; what was not given is left out, never null (spec)."""
+    return dumps({"callBackUrl": callback_url, **_request_to_wire(request)})
+
+
+def _request(data: Any, _: object) -> AddInstrumentalRequest:
+    if not isinstance(data, Mapping):
+        raise InvalidRequest("request", data, "must be an object")
+    given = cast("Mapping[str, Any]", data)
+    known = {a.name: a.default for a in fields(AddInstrumentalRequest)}
+    for name in given:
+        if name not in known:
+            rule = f"is not a field of a request, which are {', '.join(known)}"
+            raise InvalidRequest(name, given[name], rule)
+    for name in ("upload_url", "title", "tags", "negative_tags"):
+        if name not in given:
+            raise InvalidRequest(name, None, "is required")
+    return AddInstrumentalRequest(**given)
+
+
+converter.register_structure_hook(AddInstrumentalRequest, _request)
+
+_ERROR_CLASSES: Mapping[str, type[SunoError]] = {
+    name: cls
+    for name, cls in vars(errors).items()
+    if isinstance(cls, type) and issubclass(cls, SunoError)
+}
+
+
+def _error_to_json(error: SunoError | None) -> dict[str, Any] | None:
+    if error is None:
+        return None
+    stored = converter.unstructure_attrs_asdict(error)
+    if isinstance(error, InvalidRequest) and not isinstance(error.value, str | int | float | None):
+        stored["value"] = repr(error.value)
+    return {"error": type(error).__name__, **stored}
+
+
+def _error_from_json(stored: Any, _: object) -> SunoError | None:
+    if stored is None:
+        return None
+    given = dict(stored)
+    cls = _ERROR_CLASSES[given.pop("error")]
+    return converter.structure_attrs_fromdict(given, cls)
+
+
+converter.register_unstructure_hook(SunoError | None, _error_to_json)
+converter.register_structure_hook(SunoError | None, _error_from_json)
+converter.register_unstructure_hook(timedelta, lambda value: value.total_seconds())
+converter.register_structure_hook(timedelta, lambda value, _: timedelta(seconds=value))
+
+
+def to_json(value: Any) -> str:
+    """Write a request, details, an event, an outcome or another value of this library as JSON.
+
+    Names are those of the attributes, times are ISO 8601, an error is an object whose `error` is
+    the name of its class. `from_json` reads it back.
+
+    Returns:
+        One line of text, for a file or a database.
+    """
+    return dumps(converter.unstructure(value)).decode()
+
+
+def from_json(text: str | bytes, cls: type[T]) -> T:
+    """Read what `to_json` wrote.
+
+    Args:
+        text: The JSON.
+        cls: The class of the value, such as `AddInstrumentalRequest`.
+
+    Raises:
+        InvalidRequest: It is not the JSON of such a value.
+    """
+    rule = f"must be the JSON of a value of class {cls.__name__}"
+    try:
+        return converter.structure(loads(text), cls)
+    except InvalidRequest:
+        raise
+    except (ValueError, TypeError, KeyError, BaseValidationError, RecursionError) as error:
+        raise InvalidRequest("text", text, rule) from error
