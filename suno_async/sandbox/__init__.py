@@ -1,0 +1,68 @@
+"""The service, run locally: real HTTP, real audio, a ledger of charges, faults on demand.
+
+It is written from the protocol and shares no code with the client, so that a misreading shows.
+"""
+
+from suno_async.sandbox.callbacks import Delivery
+from suno_async.sandbox.dialect import Dialect
+from suno_async.sandbox.faults import (
+    Call,
+    CutAfter,
+    Delay,
+    DropAfter,
+    DropBefore,
+    EnvelopeError,
+    Fault,
+    Html200,
+    HttpError,
+    IgnoreRange,
+    NullRecord,
+    Redirect,
+    Stale,
+    Throttle,
+    Truncated,
+)
+from suno_async.sandbox.ledger import Charge
+from suno_async.sandbox.log import Poll, RequestSeen, Submission
+from suno_async.sandbox.server import Sandbox
+from suno_async.sandbox.tasks import (
+    CallbackScript,
+    SandboxTask,
+    SandboxTrack,
+    ScriptStage,
+    TaskScript,
+    Timings,
+)
+from suno_async.sandbox.voice import sing
+
+__all__ = [
+    "Call",
+    "CallbackScript",
+    "Charge",
+    "CutAfter",
+    "Delay",
+    "Delivery",
+    "Dialect",
+    "DropAfter",
+    "DropBefore",
+    "EnvelopeError",
+    "Fault",
+    "Html200",
+    "HttpError",
+    "IgnoreRange",
+    "NullRecord",
+    "Poll",
+    "Redirect",
+    "RequestSeen",
+    "Sandbox",
+    "SandboxTask",
+    "SandboxTrack",
+    "ScriptStage",
+    "Stale",
+    "Submission",
+    "TaskScript",
+    "Throttle",
+    "Timings",
+    "Truncated",
+    "sing",
+]

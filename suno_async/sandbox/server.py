@@ -1,0 +1,290 @@
+"""The sandbox as its users hold it: settings, life cycle, and everything that was seen."""
+
+import asyncio
+import random
+from collections.abc import Mapping
+from datetime import timedelta
+from types import MappingProxyType, TracebackType
+from typing import Literal
+
+import aiohttp
+from aiohttp import web
+
+from suno_async.clock import Clock, SystemClock
+from suno_async.sandbox.callbacks import Courier, Delivery
+from suno_async.sandbox.calls import MEDIA_PATH, Calls
+from suno_async.sandbox.dialect import Dialect
+from suno_async.sandbox.faults import Call, Fault, FaultBoard
+from suno_async.sandbox.ledger import Charge, Ledger
+from suno_async.sandbox.log import Poll, RequestSeen, Submission
+from suno_async.sandbox.media import Studio
+from suno_async.sandbox.service import Rules, Service
+from suno_async.sandbox.sources import SourceReader, StemReader
+from suno_async.sandbox.tasks import SandboxTask, TaskScript, Timings
+from suno_async.sandbox.uploads import UploadStore
+
+# How long requests that are being answered may go on once the sandbox stops.
+_GRACE_S = 0.05
+
+
+class Sandbox:
+    """Run the service on this machine: real HTTP, real audio, a ledger, faults on demand.
+
+    An async context manager. Nothing outside this machine is ever contacted.
+
+    Args:
+        api_key: The one key that is accepted.
+        credits: The balance at the start.
+        price: What a submission costs.
+        time_scale: Multiplies all times of tasks and scripts; 1.0 is the service's own pace, 0.01
+            a hundred times faster, 0 finishes every task at once.
+        timings: When tasks reach their stages.
+        seed: Makes ids, timings and music repeatable.
+        submissions_per_window: At most so many submissions in any window of so many seconds
+            (unscaled), over it 429; None for no limit.
+        max_running: Code 429 while so many tasks are unfinished; None for no limit.
+        polls_per_second: Per task, over it 429; None for no limit.
+        record_lag_s: Seconds (unscaled) after the submission before record-info knows the task.
+        retention: How long records and audio are kept.
+        upload_retention: How long uploads are kept.
+        callbacks: Whether callbacks are sent, to URLs on this machine.
+        callback_attempts: How often one is sent until it is answered with 200.
+        callback_timeout_s: Seconds (unscaled) a receiver has to answer.
+        callback_key: Signs callbacks with `X-Webhook-Signature`, if given.
+        default_stem_s: Length in seconds assumed for stems on other hosts, which are not fetched.
+        failure_rate: Share of unscripted tasks that fail, 0 to 1.
+        skip_rate: Share of stages before the last that are skipped, 0 to 1.
+        dialect: The field forms of answers; `mixed` lets every task speak another dialect.
+        clock: Where time comes from.
+        host: The address to listen on.
+        port: The port; 0 for any free one.
+
+    Raises:
+        OSError: On entering, when the port is taken.
+    """
+
+    def __init__(
+        self,
+        *,
+        api_key: str = "sandbox-key",
+        credits: float = 1_000_000,
+        price: float = 10,
+        time_scale: float = 1.0,
+        timings: Timings = Timings(),  # noqa: B008 - frozen
+        seed: int = 0,
+        submissions_per_window: tuple[int, float] | None = (20, 10.0),
+        max_running: int | None = None,
+        polls_per_second: int | None = 3,
+        record_lag_s: float = 0.0,
+        retention: timedelta = timedelta(days=14),
+        upload_retention: timedelta = timedelta(days=3),
+        callbacks: bool = True,
+        callback_attempts: int = 3,
+        callback_timeout_s: float = 15.0,
+        callback_key: str | None = None,
+        default_stem_s: float = 6.0,
+        failure_rate: float = 0.0,
+        skip_rate: float = 0.0,
+        dialect: Dialect | Literal["mixed"] = Dialect(),  # noqa: B008 - frozen
+        clock: Clock = SystemClock(),  # noqa: B008 - stateless
+        host: str = "127.0.0.1",
+        port: int = 0,
+    ) -> None:
+        self.api_key = api_key
+        self.clock = clock
+        self._host = host
+        self._port = port
+        self._ledger = Ledger(credits, clock.monotonic)
+        self._faults = FaultBoard(random.Random(f"{seed}/faults"))
+        self._courier = Courier(
+            clock,
+            attempts=callback_attempts,
+            timeout_s=callback_timeout_s,
+            time_scale=time_scale,
+            key=callback_key,
+            enabled=callbacks,
+        )
+        self._sources = SourceReader(self._read_own)
+        self._service = Service(
+            Rules(
+                price=price,
+                time_scale=time_scale,
+                timings=timings,
+                seed=seed,
+                submissions_per_window=submissions_per_window,
+                max_running=max_running,
+                polls_per_second=polls_per_second,
+                record_lag_s=record_lag_s,
+                retention=retention,
+                failure_rate=failure_rate,
+                skip_rate=skip_rate,
+                dialect=None if dialect == "mixed" else dialect,
+            ),
+            clock,
+            self._ledger,
+            StemReader(self._sources, default_stem_s),
+            self._courier,
+        )
+        self._studio = Studio()
+        self._calls = Calls(
+            api_key=api_key,
+            clock=clock,
+            service=self._service,
+            ledger=self._ledger,
+            faults=self._faults,
+            uploads=UploadStore(clock, upload_retention),
+            studio=self._studio,
+            sources=self._sources,
+        )
+        self._runner: web.ServerRunner | None = None
+        self._server: web.Server | None = None
+
+    async def _read_own(self, path: str) -> bytes | None:
+        return await self._calls.read_own(path)
+
+    # --- life cycle
+
+    async def __aenter__(self) -> "Sandbox":
+        await self.start()
+        session = aiohttp.ClientSession(trust_env=False)
+        self._sources.session = session
+        self._courier.start(session, self.base_url + MEDIA_PATH)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.stop()
+        await self._courier.close()
+        await self._studio.close()
+        session, self._sources.session = self._sources.session, None
+        if session is not None:
+            await session.close()
+
+    async def start(self) -> None:
+        """Listen, after `stop()` on the same port as before; tasks have gone on meanwhile.
+
+        Raises:
+            OSError: The port is taken.
+        """
+        if self._runner is not None:
+            return
+        server = web.Server(self._calls.handle, access_log=None)
+        runner = web.ServerRunner(server, shutdown_timeout=_GRACE_S)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, self._host, self._port).start()
+        except OSError:
+            await runner.cleanup()
+            raise
+        self._server, self._runner = server, runner
+        self._port = int(runner.addresses[0][1])
+        self._sources.port = self._port
+        shown = f"[{self._host}]" if ":" in self._host else self._host
+        self._calls.base_url = f"http://{shown}:{self._port}"
+
+    async def stop(self) -> None:
+        """Stop listening and end all connections, as when the server is unplugged."""
+        runner, self._runner = self._runner, None
+        if runner is None:
+            return
+        for site in list(runner.sites):
+            await site.stop()
+        await self.drop_connections()
+        await runner.cleanup()
+        self._server = None
+
+    async def drop_connections(self) -> None:
+        """End all open connections at once; new ones are accepted."""
+        if self._server is not None:
+            for connection in self._server.connections:
+                if connection.transport is not None:
+                    connection.transport.abort()
+        await asyncio.sleep(0)
+
+    # --- what tests set up
+
+    def script(self, *scripts: TaskScript) -> None:
+        """Let the next tasks follow these scripts, in this order."""
+        self._service.scripts.extend(scripts)
+
+    def inject(self, call: Call, fault: Fault, *, times: int | None = 1, rate: float = 1.0) -> None:
+        """Let a kind of call meet a fault.
+
+        A call meets the first injected fault that has not been used up, and every `Delay`.
+
+        Args:
+            call: Which calls.
+            fault: What happens to them.
+            times: How many calls meet it; None for all until `clear_faults`.
+            rate: The probability that a call meets it, 0 to 1.
+        """
+        self._faults.inject(call, fault, times=times, rate=rate)
+
+    def clear_faults(self) -> None:
+        """Let everything work again."""
+        self._faults.clear()
+
+    # --- what tests look at
+
+    @property
+    def base_url(self) -> str:
+        """The address of the API, without a slash at the end.
+
+        Raises:
+            RuntimeError: The sandbox was never started.
+        """
+        if not self._calls.base_url:
+            raise RuntimeError("the sandbox has no address before it is entered")
+        return self._calls.base_url
+
+    @property
+    def credits(self) -> float:
+        """The balance now."""
+        return self._ledger.balance
+
+    @credits.setter
+    def credits(self, balance: float) -> None:
+        self._ledger.balance = balance
+
+    @property
+    def ledger(self) -> list[Charge]:
+        """Every charge and refund up to now, oldest first."""
+        return self._ledger.entries
+
+    @property
+    def tasks(self) -> Mapping[str, SandboxTask]:
+        """All tasks by id, in the order of their creation."""
+        return MappingProxyType(self._service.tasks)
+
+    @property
+    def submissions(self) -> list[Submission]:
+        """Every request of the paid call, in the order of arrival."""
+        return self._calls.submissions
+
+    @property
+    def polls(self) -> list[Poll]:
+        """Every request of record-info, in the order of arrival."""
+        return self._calls.polls
+
+    def poll_count(self, task_id: str) -> int:
+        """Tell how often a task was looked at."""
+        return self._calls.poll_counts[task_id]
+
+    @property
+    def requests(self) -> list[RequestSeen]:
+        """Every request of any kind, in the order of arrival."""
+        return self._calls.requests
+
+    @property
+    def deliveries(self) -> list[Delivery]:
+        """Every attempt to deliver a callback, in the order of their ends."""
+        return self._courier.deliveries
+
+    @property
+    def undeliverable(self) -> int:
+        """How many callbacks were not sent because their host is not this machine."""
+        return self._courier.undeliverable
