@@ -12,6 +12,7 @@ import aiohttp
 from attrs import frozen
 
 from suno_async.clock import Clock, Timer
+from suno_async.sandbox.activity import Activity
 from suno_async.sandbox.answers import callback
 from suno_async.sandbox.sources import is_loopback
 from suno_async.sandbox.tasks import FAILURES, SandboxTask
@@ -61,6 +62,7 @@ class Courier:
 
     Args:
         clock: Tells and times.
+        activity: Counts what is being sent.
         attempts: How often an undelivered callback is sent in all.
         timeout_s: Seconds on the clock until an attempt counts as failed.
         time_scale: Scales the pause between attempts.
@@ -71,6 +73,7 @@ class Courier:
     def __init__(
         self,
         clock: Clock,
+        activity: Activity,
         *,
         attempts: int,
         timeout_s: float,
@@ -79,6 +82,7 @@ class Courier:
         enabled: bool,
     ) -> None:
         self._clock = clock
+        self._activity = activity
         self._attempts = attempts
         self._timeout_s = timeout_s
         self._time_scale = time_scale
@@ -149,15 +153,16 @@ class Courier:
         self._arm()
 
     async def _send_all(self, planned: _Planned) -> None:
-        for kind, position in planned.events:
-            for _ in range(planned.task.script.callbacks.copies):
-                await self._send(planned.task, kind, position)
+        with self._activity.working():
+            for kind, position in planned.events:
+                for _ in range(planned.task.script.callbacks.copies):
+                    await self._send(planned.task, kind, position)
 
     async def _send(self, task: SandboxTask, kind: str, position: int) -> None:
         body = callback(task, kind, position, self.media_url)
         for attempt in range(1, self._attempts + 1):
             if attempt > 1:
-                await self._clock.sleep(_BACKOFF_S * (attempt - 1) * self._time_scale)
+                await self._activity.sleep(_BACKOFF_S * (attempt - 1) * self._time_scale)
             delivery = await self._attempt(task, kind, body, attempt)
             self.deliveries.append(delivery)
             if delivery.delivered:

@@ -10,9 +10,11 @@ import aiohttp
 from aiohttp import web
 
 from suno_async.clock import Clock
+from suno_async.sandbox.activity import Activity
 from suno_async.sandbox.answers import envelope, missing_record, record, to_bytes
 from suno_async.sandbox.audio import arrange
 from suno_async.sandbox.cover import paint
+from suno_async.sandbox.exchange import Handler, answer, not_found, peer_port, refuse, under_faults
 from suno_async.sandbox.faults import (
     Call,
     Drawn,
@@ -22,7 +24,6 @@ from suno_async.sandbox.faults import (
     NullRecord,
     Stale,
 )
-from suno_async.sandbox.http import Handler, answer, not_found, peer_port, refuse, under_faults
 from suno_async.sandbox.ledger import Ledger
 from suno_async.sandbox.log import Poll, RequestSeen, Submission, keep
 from suno_async.sandbox.media import File, Studio, serve
@@ -45,6 +46,7 @@ class Calls:
     Args:
         api_key: The one key that is accepted.
         clock: The time.
+        activity: Counts what is being done.
         service: Takes submissions and knows tasks.
         ledger: The account.
         faults: What goes wrong.
@@ -58,6 +60,7 @@ class Calls:
         *,
         api_key: str,
         clock: Clock,
+        activity: Activity,
         service: Service,
         ledger: Ledger,
         faults: FaultBoard,
@@ -72,6 +75,7 @@ class Calls:
         self.poll_counts: Counter[str] = Counter()
         self._expected = f"Bearer {api_key}".encode()
         self._clock = clock
+        self._activity = activity
         self._service = service
         self._ledger = ledger
         self._faults = faults
@@ -101,7 +105,8 @@ class Calls:
         keep(self.requests, seen)
         method, handler = self._routes.get(request.path, ("GET", self._file))
         if request.method == method or (handler == self._file and request.method == "HEAD"):
-            return await handler(request)
+            with self._activity.working():
+                return await handler(request)
         return refuse(404, "no such resource", self._service.dialect(), status=404)
 
     # --- submit
@@ -117,7 +122,7 @@ class Calls:
             return await self._take(request, note)
 
         try:
-            return await under_faults(request, drawn, self._clock, process)
+            return await under_faults(request, drawn, self._activity, process)
         finally:
             note.answered_at = self._clock.monotonic()
 
@@ -147,7 +152,7 @@ class Calls:
         async def process(request: web.BaseRequest) -> web.Response:
             return self._look(request, task_id, drawn.fault)
 
-        return await under_faults(request, drawn, self._clock, process)
+        return await under_faults(request, drawn, self._activity, process)
 
     def _look(self, request: web.BaseRequest, task_id: str, fault: Fault | None) -> web.Response:
         if isinstance(fault, EnvelopeError):
@@ -188,7 +193,7 @@ class Calls:
             whole = int(balance) if balance == int(balance) else balance
             return answer(envelope(200, "success", whole, dialect))
 
-        return await under_faults(request, drawn, self._clock, process)
+        return await under_faults(request, drawn, self._activity, process)
 
     # --- uploads
 
@@ -210,7 +215,7 @@ class Calls:
                 to_bytes({"success": True, "code": 200, "msg": "File uploaded", "data": data})
             )
 
-        return await under_faults(request, drawn, self._clock, process)
+        return await under_faults(request, drawn, self._activity, process)
 
     async def _upload_form(self, request: web.BaseRequest) -> Upload:
         if not request.content_type.startswith("multipart/"):
@@ -251,7 +256,7 @@ class Calls:
         if folder in {MEDIA_PATH, f"{MEDIA_PATH}/stream"} and name.endswith(".wav"):
             return await self._audio(request)
         file = await self._find(request.path)
-        return not_found() if file is None else await serve(request, file, None, self._clock)
+        return not_found() if file is None else await serve(request, file, None, self._activity)
 
     async def _audio(self, request: web.BaseRequest) -> web.StreamResponse:
         drawn: Drawn = self._faults.draw(Call.MEDIA)
@@ -262,9 +267,9 @@ class Calls:
             file = await self._find(request.path)
             if file is None:
                 return not_found()
-            return await serve(request, file, drawn.fault, self._clock)
+            return await serve(request, file, drawn.fault, self._activity)
 
-        return await under_faults(request, drawn, self._clock, process)
+        return await under_faults(request, drawn, self._activity, process)
 
     async def read_own(self, path: str) -> bytes | None:
         """Return the file behind one of the sandbox's own paths."""

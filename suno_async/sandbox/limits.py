@@ -3,6 +3,9 @@
 import heapq
 from collections import deque
 
+# Of two instants exactly one window apart the difference may come out a little less in binary.
+_ROUNDING_S = 1e-9
+
 
 class SlidingWindow:
     """Admit at most so many events in any window of so many seconds, exactly.
@@ -21,7 +24,7 @@ class SlidingWindow:
 
     def admit(self, now_s: float) -> bool:
         """Count an event if it fits; one that is turned away leaves no trace."""
-        while self._admitted_s and now_s - self._admitted_s[0] >= self._window_s:
+        while self._admitted_s and now_s - self._admitted_s[0] >= self._window_s - _ROUNDING_S:
             self._admitted_s.popleft()
         if len(self._admitted_s) >= self._limit:
             return False

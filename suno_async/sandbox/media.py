@@ -9,10 +9,10 @@ from typing import TypeAlias
 from aiohttp import web
 from attrs import frozen
 
-from suno_async.clock import Clock
+from suno_async.sandbox.activity import Activity
 from suno_async.sandbox.audio import Arrangement, accompany
+from suno_async.sandbox.exchange import send_part
 from suno_async.sandbox.faults import CutAfter, Fault, IgnoreRange, Throttle
-from suno_async.sandbox.http import send_part
 from suno_async.sandbox.wav import Stem
 
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
@@ -79,7 +79,7 @@ class Studio:
 
 
 async def serve(
-    request: web.BaseRequest, file: File, fault: Fault | None, clock: Clock
+    request: web.BaseRequest, file: File, fault: Fault | None, activity: Activity
 ) -> web.StreamResponse:
     """Answer a GET or HEAD of a file, whole or one range of it."""
     size = len(file.data)
@@ -104,7 +104,7 @@ async def serve(
         part = body[: fault.size_bytes]
         return await send_part(request, part, len(body), status=status, headers=headers)
     if isinstance(fault, Throttle):
-        return await _drip(request, body, fault, clock, status=status, headers=headers)
+        return await _drip(request, body, fault, activity, status=status, headers=headers)
     return web.Response(body=body, status=status, headers=headers)
 
 
@@ -129,7 +129,7 @@ async def _drip(
     request: web.BaseRequest,
     body: bytes,
     fault: Throttle,
-    clock: Clock,
+    activity: Activity,
     *,
     status: int,
     headers: dict[str, str],
@@ -139,5 +139,5 @@ async def _drip(
     await response.prepare(request)
     for at in range(0, len(body), fault.chunk_bytes):
         await response.write(body[at : at + fault.chunk_bytes])
-        await clock.sleep(fault.pause_s)
+        await activity.sleep(fault.pause_s)
     return response

@@ -109,8 +109,8 @@ class TaskScript:
 
     Args:
         stages: The statuses after PENDING, each as `(status, seconds after the submission)` or
-            `(status, seconds, finished tracks)`, in order of time; an empty tuple stays PENDING for
-            ever, None takes the sandbox's own timings.
+            `(status, seconds, finished tracks)`, in the order of time; an empty tuple stays
+            PENDING for ever, None takes the sandbox's own timings.
         error_code: The `errorCode` of a failed task in any JSON form; by default what the status
             usually comes with.
         error_message: The `errorMessage` of a failed task.
@@ -120,6 +120,9 @@ class TaskScript:
         dialect: The field forms of this task's answers; by default the sandbox's.
         extra: Fields that are put into the data of record-info over those of the sandbox.
         track_extra: Fields that are put into every track, likewise.
+
+    Raises:
+        ValueError: The stages are not in the order of time.
     """
 
     stages: tuple[ScriptStage, ...] | None = field(default=None, converter=_to_stages)
@@ -131,6 +134,11 @@ class TaskScript:
     dialect: Dialect | None = None
     extra: Mapping[str, object] = field(factory=dict[str, object])
     track_extra: Mapping[str, object] = field(factory=dict[str, object])
+
+    def __attrs_post_init__(self) -> None:
+        times_s = [stage.after_s for stage in self.stages or ()]
+        if times_s != sorted(times_s):
+            raise ValueError(f"stages: must be in the order of time, got {times_s}")
 
 
 @frozen

@@ -51,7 +51,7 @@ class UploadStore:
             raise Refusal(422, "fileName: must be a plain file name")
         self._expire()
         path = f"{folder}/{name}"
-        guessed = mime_type or mimetypes.guess_type(name)[0] or "application/octet-stream"
+        guessed = mimetypes.guess_type(name)[0] or mime_type or "application/octet-stream"
         upload = Upload(path, data, guessed, self._clock.now())
         self._uploads[path] = upload
         self._uploads.move_to_end(path)

@@ -1,4 +1,4 @@
-"""Small HTTP matters that several calls share: answers, and the ways in which they go wrong."""
+"""The HTTP that all calls share: answers, and the ways in which they go wrong."""
 
 import socket
 import struct
@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from aiohttp import web
 
-from suno_async.clock import Clock
+from suno_async.sandbox.activity import Activity
 from suno_async.sandbox.answers import envelope
 from suno_async.sandbox.dialect import Dialect
 from suno_async.sandbox.faults import (
@@ -63,22 +63,22 @@ def drop(request: web.BaseRequest, *, reset: bool) -> web.Response:
 
 
 async def under_faults(
-    request: web.BaseRequest, drawn: Drawn, clock: Clock, handler: Handler
+    request: web.BaseRequest, drawn: Drawn, activity: Activity, handler: Handler
 ) -> web.StreamResponse:
     """Let a call meet its faults: those of the way there, the work, those of the way back."""
-    await _wait(drawn.delays, clock, processed=False)
+    await _wait(drawn.delays, activity, processed=False)
     instead = _gateway(request, drawn.fault)
     if instead is not None:
         return instead
     response = await handler(request)
-    await _wait(drawn.delays, clock, processed=True)
+    await _wait(drawn.delays, activity, processed=True)
     return await _on_the_way_back(request, response, drawn.fault)
 
 
-async def _wait(delays: tuple[Delay, ...], clock: Clock, *, processed: bool) -> None:
+async def _wait(delays: tuple[Delay, ...], activity: Activity, *, processed: bool) -> None:
     for delay in delays:
         if delay.processed == processed:
-            await clock.sleep(delay.seconds)
+            await activity.sleep(delay.seconds)
 
 
 def _gateway(request: web.BaseRequest, fault: Fault | None) -> web.Response | None:
