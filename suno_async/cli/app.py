@@ -1,0 +1,180 @@
+"""The commands and their options."""
+
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from suno_async import Model, VocalGender, __version__
+
+app = typer.Typer(
+    name="suno-async",
+    help="Generate accompaniments to vocal stems with the Apikley Suno API.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+_Out = Annotated[Path, typer.Option("--out", "-o", help="The folder of the tracks.")]
+_BaseUrl = Annotated[
+    str | None, typer.Option(help="The service's address, to use a sandbox in its place.")
+]
+_OUT = Path("accompaniments")
+
+
+def run() -> None:
+    """Run the command."""
+    for stream in (sys.stdout, sys.stderr):
+        # a title must not fail on a terminal that cannot show it
+        if reconfigure := getattr(stream, "reconfigure", None):
+            reconfigure(errors="replace")
+    app()
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"suno-async {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    log: Annotated[
+        Path | None, typer.Option(help="Append what the library logs, task ids too, to this file.")
+    ] = None,
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Show the version.", callback=_print_version, is_eager=True),
+    ] = False,
+) -> None:
+    root = logging.getLogger()
+    if log is None:
+        root.addHandler(logging.NullHandler())
+        return
+    try:
+        handler = logging.FileHandler(log, encoding="utf-8")
+    except OSError as error:
+        typer.echo(f"suno-async: cannot write the log {log}: {error.strerror}", err=True)
+        raise typer.Exit(1) from error
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    root.addHandler(handler)
+    logging.getLogger("suno_async").setLevel(logging.INFO)
+
+
+@app.command()
+def demo(
+    stem: Annotated[
+        Path | None, typer.Option(help="A WAV file to accompany; without it one is sung.")
+    ] = None,
+    out: _Out = _OUT,
+    count: Annotated[int, typer.Option(min=1, help="How many songs.")] = 12,
+) -> None:
+    """See the whole job at work: needs no key, no credits and no network."""
+    from suno_async.cli.demo import demo as command
+
+    command(stem, out, count)
+
+
+@app.command()
+def generate(
+    stem: Annotated[Path | None, typer.Option(help="The stem on this disk.")] = None,
+    upload_url: Annotated[str | None, typer.Option(help="The stem's URL, if it has one.")] = None,
+    title: Annotated[str | None, typer.Option(help="The title.")] = None,
+    tags: Annotated[str | None, typer.Option(help="Styles to include.")] = None,
+    negative_tags: Annotated[str | None, typer.Option(help="Styles to exclude.")] = None,
+    model: Annotated[Model | None, typer.Option(help="The model.")] = None,
+    vocal_gender: Annotated[VocalGender | None, typer.Option(help="A preference only.")] = None,
+    style_weight: Annotated[
+        float | None, typer.Option(help="How closely to follow the style: 0 to 1, two decimals.")
+    ] = None,
+    weirdness_constraint: Annotated[
+        float | None, typer.Option(help="How far to stray: 0 to 1, two decimals.")
+    ] = None,
+    audio_weight: Annotated[
+        float | None, typer.Option(help="How much the stem counts: 0 to 1, two decimals.")
+    ] = None,
+    callback_url: Annotated[
+        str | None, typer.Option(help="Where the service reports the stages, if anywhere.")
+    ] = None,
+    manifest: Annotated[
+        Path | None,
+        typer.Option(
+            help="Many songs: JSON Lines, a JSON array, or CSV. A row has the fields above, "
+            "spelled with underscores; a stem is relative to the manifest. "
+            "The other options count for rows that do not give them."
+        ),
+    ] = None,
+    out: _Out = _OUT,
+    max_in_flight: Annotated[
+        int | None, typer.Option(min=1, help="How many tasks run at a time.")
+    ] = None,
+    base_url: _BaseUrl = None,
+) -> None:
+    """Generate songs and save both tracks of each. The key comes from APIKLEY_API_KEY."""
+    from suno_async.cli.generate import generate as command
+
+    given: dict[str, Any] = {
+        "stem": stem,
+        "upload_url": upload_url,
+        "title": title,
+        "tags": tags,
+        "negative_tags": negative_tags,
+        "model": model,
+        "vocal_gender": vocal_gender,
+        "style_weight": style_weight,
+        "weirdness_constraint": weirdness_constraint,
+        "audio_weight": audio_weight,
+        "callback_url": callback_url,
+    }
+    command(given, manifest, out, base_url=base_url, max_in_flight=max_in_flight)
+
+
+@app.command()
+def fetch(
+    task_ids: Annotated[list[str], typer.Argument(metavar="TASK_ID...", help="The tasks.")],
+    out: _Out = _OUT,
+    submitted_at: Annotated[
+        str | None,
+        typer.Option(
+            help="When the oldest was submitted, such as 2026-01-31T12:00:00Z (UTC without a zone)."
+        ),
+    ] = None,
+    base_url: _BaseUrl = None,
+) -> None:
+    """Wait for tasks that were submitted earlier and save their tracks. It costs nothing."""
+    from suno_async.cli.fetch import fetch as command
+
+    command(task_ids, out, submitted_at=submitted_at, base_url=base_url)
+
+
+@app.command()
+def sandbox(
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 for any.")] = 8787,
+    api_key: Annotated[str, typer.Option(help="The key that it accepts.")] = "sandbox-key",
+    credits: Annotated[float, typer.Option(min=0, help="The balance at the start.")] = 1000,
+    price: Annotated[float, typer.Option(min=0, help="What a song costs.")] = 10,
+    time_scale: Annotated[
+        float, typer.Option(min=0, help="1 is the service's own pace, 0.01 a hundred times faster.")
+    ] = 1.0,
+    failure_rate: Annotated[
+        float, typer.Option(min=0, max=1, help="The share of tasks that fail.")
+    ] = 0.0,
+    seed: Annotated[int, typer.Option(help="Another seed, other ids, timings and music.")] = 0,
+) -> None:
+    """Serve the sandbox on this machine, for `generate --base-url`, until Ctrl-C."""
+    from suno_async.cli.serve import serve
+
+    serve(
+        host=host,
+        port=port,
+        api_key=api_key,
+        credits=credits,
+        price=price,
+        time_scale=time_scale,
+        failure_rate=failure_rate,
+        seed=seed,
+    )

@@ -1,0 +1,161 @@
+"""From songs to files: upload the stems, submit, watch, and save each track as it is there."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import aclosing
+from pathlib import Path
+
+from suno_async import (
+    AddInstrumentalRequest,
+    AuthenticationError,
+    BatchProgress,
+    ConnectionFailed,
+    Outcome,
+    SunoError,
+    SunoSession,
+    Track,
+)
+from suno_async.cli.board import Board, Entry, State
+from suno_async.cli.failures import may_still_give, sentence
+from suno_async.cli.songs import Song
+
+_CONCURRENT_DOWNLOADS = 8
+
+_log = logging.getLogger(__name__)
+
+
+def open_session(base_url: str | None) -> SunoSession:
+    """Make a session with the key from the environment.
+
+    Raises:
+        InvalidRequest: There is no key, or the URL is none.
+    """
+    return SunoSession() if base_url is None else SunoSession(base_url=base_url)
+
+
+async def check_account(session: SunoSession) -> None:
+    """Make sure that the service is there and takes the key, before anything is paid for.
+
+    Raises:
+        AuthenticationError: It does not take the key.
+        ConnectionFailed: It cannot be reached.
+    """
+    try:
+        balance = await session.credits()
+    except (AuthenticationError, ConnectionFailed):
+        raise
+    except SunoError as error:
+        _log.info("the balance is not known: %s", error)
+    else:
+        _log.info("the balance is %s credits", balance)
+
+
+class Delivery:
+    """Brings the songs of a run to disk, all at the same time.
+
+    Args:
+        session: An entered session.
+        board: Where to note what happens.
+        out: The folder of the tracks.
+    """
+
+    def __init__(self, session: SunoSession, board: Board, out: Path) -> None:
+        self._session = session
+        self._board = board
+        self._out = out
+        self._slots = asyncio.Semaphore(_CONCURRENT_DOWNLOADS)
+        self._uploads: dict[Path, str | SunoError | OSError] = {}
+        self._requested: list[Entry] = []
+
+    async def generate(
+        self, songs: Sequence[tuple[Entry, Song]], max_in_flight: int | None = None
+    ) -> None:
+        """Submit all songs and save their tracks; one that fails stops no other."""
+        outcomes = self._session.generate_many(
+            self._requests(songs), max_in_flight=max_in_flight, on_progress=self._progress
+        )
+        async with asyncio.TaskGroup() as downloads, aclosing(outcomes):
+            async for outcome in outcomes:
+                entry = self._requested[outcome.position]
+                if self._is_complete(entry, outcome):
+                    downloads.create_task(self._save(entry, outcome.tracks))
+
+    async def fetch(self, entries: Iterable[Entry]) -> None:
+        """Wait for tasks that were submitted earlier and save their tracks."""
+        async with asyncio.TaskGroup() as group:
+            for entry in entries:
+                group.create_task(self._fetch(entry))
+
+    async def _requests(
+        self, songs: Sequence[tuple[Entry, Song]]
+    ) -> AsyncIterator[AddInstrumentalRequest]:
+        for entry, song in songs:
+            try:
+                request = await self._request(entry, song)
+            except (SunoError, OSError) as error:
+                self._board.fail(entry, sentence(error))
+                continue
+            self._requested.append(entry)
+            yield request
+
+    async def _request(self, entry: Entry, song: Song) -> AddInstrumentalRequest:
+        if song.stem is None:
+            return song.request
+        path = song.stem.resolve()
+        if path not in self._uploads:
+            self._board.move(entry, State.UPLOADING)
+            self._uploads[path] = await self._upload(path)
+            self._board.move(entry, State.WAITING)
+        url = self._uploads[path]
+        if isinstance(url, Exception):
+            raise url
+        return song.with_upload(url)
+
+    async def _upload(self, path: Path) -> str | SunoError | OSError:
+        try:
+            return await self._session.upload(path)
+        except (SunoError, OSError) as error:
+            return error
+
+    def _progress(self, progress: BatchProgress) -> None:
+        entry = self._requested[progress.position]
+        self._board.reach(entry, progress.task_id, progress.stage)
+
+    def _is_complete(self, entry: Entry, outcome: Outcome) -> bool:
+        stage = outcome.details.stage if outcome.details is not None else None
+        self._board.reach(entry, outcome.task_id, stage)
+        if outcome.error is not None:
+            problem, more = sentence(outcome.error), may_still_give(outcome.error)
+            self._board.fail(entry, problem, retrievable=more)
+        return outcome.ok
+
+    async def _fetch(self, entry: Entry) -> None:
+        task_id = entry.task_id or ""
+        tracks: tuple[Track, ...] = ()
+        try:
+            task = self._session.task(task_id, submitted_at=self._board.first_submitted_at)
+            async for event in task.events():
+                self._board.reach(entry, task_id, event.stage)
+                tracks = event.tracks
+        except SunoError as error:
+            self._board.fail(entry, sentence(error), retrievable=may_still_give(error))
+        else:
+            entry.title = next((track.title for track in tracks if track.title), entry.title)
+            await self._save(entry, tracks)
+
+    async def _save(self, entry: Entry, tracks: Sequence[Track]) -> None:
+        self._board.move(entry, State.SAVING)
+        problems: list[str] = []
+        for track in tracks:
+            try:
+                async with self._slots:
+                    entry.files.append(await self._session.download(track, self._out))
+            except (SunoError, OSError) as error:
+                problems.append(sentence(error))
+        if problems:
+            self._board.fail(entry, f"the download failed: {problems[0]}")
+        elif not tracks:
+            self._board.fail(entry, "the task is complete but lists no tracks")
+        else:
+            self._board.save(entry)

@@ -1,0 +1,186 @@
+"""What went wrong, in one sentence, and what of it was paid for and is still to be had."""
+
+import errno
+import shlex
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC
+from pathlib import Path
+
+from attrs import define, frozen
+
+from suno_async import (
+    AuthenticationError,
+    ConnectionFailed,
+    GenerationFailed,
+    InsufficientCredits,
+    InvalidRequest,
+    NotSubmitted,
+    SunoError,
+    TaskExpired,
+    TaskNotFound,
+)
+from suno_async.cli.board import Board, Entry
+
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+# the tasks of these errors have nothing (more) to give
+_FINAL = (GenerationFailed, TaskExpired, TaskNotFound)
+
+
+@define(slots=False)
+class Complaint(Exception):
+    """Why the command cannot do what it was asked, as a sentence for a person."""
+
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def sentence(error: BaseException) -> str:
+    """Say in one sentence what an error means for the person at the terminal."""
+    if isinstance(error, BaseExceptionGroup):
+        return sentence(error.exceptions[0])
+    if isinstance(error, InvalidRequest):
+        return _invalid(error)
+    if isinstance(error, AuthenticationError):
+        return f"the service refused the API key ({error.message}): check APIKLEY_API_KEY"
+    if isinstance(error, NotSubmitted):
+        return "not submitted: out of credits"
+    if isinstance(error, InsufficientCredits):
+        return f"out of credits ({error.message})"
+    if isinstance(error, ConnectionFailed) and not error.request_sent:
+        return f"cannot reach the service: {error.reason}"
+    if isinstance(error, OSError):
+        return _os_error(error)
+    return printable(str(error) or type(error).__name__)
+
+
+def _invalid(error: InvalidRequest) -> str:
+    if error.field == "api_key":
+        if error.value is None:
+            return "no API key: set the environment variable APIKLEY_API_KEY"
+        return f"the API key in APIKLEY_API_KEY {error.rule}"
+    if error.value is None:
+        return f"{error.field} {error.rule}"
+    return printable(str(error))
+
+
+def _os_error(error: OSError) -> str:
+    reason = error.strerror or str(error) or type(error).__name__
+    if error.errno in _NO_ROOM:
+        reason = f"no room left on the disk ({reason})"
+    where = f"{error.filename}: " if error.filename else ""
+    return printable(f"{where}{reason}")
+
+
+def printable(text: str) -> str:
+    """Replace what could move the cursor or break the line; names come from outside."""
+    return "".join(ch if ch.isprintable() else " " for ch in text)
+
+
+def may_still_give(error: SunoError) -> bool:
+    """Tell whether a task that ended with this error may still have tracks to download."""
+    return not isinstance(error, _FINAL)
+
+
+@frozen
+class Again:
+    """How to get what is left behind.
+
+    Args:
+        out: The folder of the tracks.
+        base_url: The service, when it is not the usual one.
+    """
+
+    out: Path
+    base_url: str | None = None
+
+    def command(self, board: Board) -> str:
+        """Write the command that re-attaches the tasks which are left behind."""
+        words = ["suno-async", "fetch", "--out", str(self.out)]
+        if self.base_url is not None:
+            words += ["--base-url", self.base_url]
+        if board.first_submitted_at is not None:
+            moment = board.first_submitted_at.astimezone(UTC)
+            words += ["--submitted-at", f"{moment:%Y-%m-%dT%H:%M:%SZ}"]
+        ids = [entry.task_id for entry in board.left_behind() if entry.task_id]
+        return shlex.join([*words, *ids])
+
+
+@contextmanager
+def ending_clearly(board: Board, again: Again | None = None) -> Iterator[None]:
+    """Turn whatever ends a run into sentences on stderr and an exit status.
+
+    Args:
+        board: The songs of the run.
+        again: How to get what is left behind; None when it cannot be had any more.
+
+    Raises:
+        SystemExit: Anything failed: 1, or 128 and the signal's number after an interruption.
+    """
+    status = 0
+    try:
+        yield
+    except KeyboardInterrupt:
+        status = _complain("interrupted", 128 + signal.SIGINT)
+    except BaseExceptionGroup as group:
+        if _unforeseen(group):
+            _tell_rest(board, again)
+            raise
+        status = _complain(sentence(group))
+    except (Complaint, SunoError, OSError) as error:
+        status = _complain(sentence(error))
+    except BaseException:
+        _tell_rest(board, again)
+        raise
+    failed = _tell_rest(board, again)
+    if status or failed:
+        raise SystemExit(status or 1)
+
+
+def _unforeseen(group: BaseExceptionGroup[BaseException]) -> bool:
+    foreseen = (Complaint, SunoError, OSError)
+    return group.split(foreseen)[1] is not None
+
+
+def _complain(text: str, status: int = 1) -> int:
+    _print(f"suno-async: {text}")
+    return status
+
+
+def _print(text: str) -> None:
+    print(text, file=sys.stderr)  # noqa: T201  # this is a command: stderr is for the person
+
+
+def _tell_rest(board: Board, again: Again | None) -> bool:
+    """Print each failure and what is left behind; tell whether anything failed."""
+    failed = board.failed()
+    for entry in failed:
+        if not entry.told:
+            _print(tell(entry))
+    for warning in board.warnings:
+        _print(printable(warning))
+    behind = list(board.left_behind()) if again is not None else []
+    if behind and again is not None:
+        _print(_left_behind(behind))
+        _print(f"  {again.command(board)}")
+    return bool(failed)
+
+
+def tell(entry: Entry) -> str:
+    """Say of a song that failed where it was asked for, what it is, and why it failed."""
+    entry.told = True
+    where = f"{printable(entry.source)}: " if entry.source else ""
+    title = "" if entry.title == entry.source else f"{printable(entry.title)}: "
+    task = entry.task_id
+    suffix = f" (task {task})" if task and task not in f"{title}{entry.problem}" else ""
+    return f"{where}{title}{entry.problem}{suffix}"
+
+
+def _left_behind(behind: Sequence[Entry]) -> str:
+    count = len(behind)
+    tasks = "1 task is" if count == 1 else f"{count} tasks are"
+    return f"{tasks} paid for and not on disk; the service keeps results for 14 days. Fetch with:"

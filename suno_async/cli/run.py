@@ -1,0 +1,121 @@
+"""One run of the command: its checks, its event loop, and what is shown of it."""
+
+import asyncio
+import logging
+import os
+import re
+import signal
+import tempfile
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from attrs import field, frozen
+from rich.console import Console
+
+from suno_async.cli.board import Board
+from suno_async.cli.display import print_result, shown
+from suno_async.cli.failures import Again, Complaint
+
+# enough for a full file system to notice
+_PROBE_BYTES = 65_536
+_TASK_IN_LOG = re.compile(r"\btask (\S+)")
+
+
+@frozen
+class Run:
+    """What all commands that save tracks have in common.
+
+    Args:
+        heading: Shown above the progress.
+        out: The folder of the tracks; made if it is not there.
+        again: How to get what is left behind; None when it cannot be had any more.
+        board: The songs.
+    """
+
+    heading: str
+    out: Path
+    again: Again | None = None
+    board: Board = field(factory=Board)
+
+    def perform(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Do the work on an event loop, show it, and print how it ended.
+
+        Raises:
+            Complaint: The folder cannot be written to; nothing was begun.
+            KeyboardInterrupt: It was interrupted.
+        """
+        check_folder(self.out)
+        console = Console()
+        try:
+            with shown(self.board, console, self.heading):
+                asyncio.run(interruptible(work, self.board))
+        finally:
+            if any(entry.task_id for entry in self.board.entries):
+                print_result(self.board, console, self.out)
+
+
+def check_folder(out: Path) -> None:
+    """Make sure that files can be written there, before anything is paid for.
+
+    Raises:
+        Complaint: They cannot.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out) as probe:
+            probe.write(bytes(_PROBE_BYTES))
+            probe.flush()
+    except OSError as error:
+        raise Complaint(f"cannot write into {out}: {os.strerror(error.errno or 0)}") from error
+
+
+async def interruptible(work: Callable[[], Awaitable[None]], board: Board | None = None) -> None:
+    """Do the work; a request to terminate ends it as Ctrl-C does.
+
+    Args:
+        work: What to do.
+        board: Where to note the tasks that turn up while the work is being stopped.
+    """
+    with suppress(NotImplementedError):  # Windows
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, signal.raise_signal, signal.SIGINT)
+    working = asyncio.ensure_future(work())
+    try:
+        await asyncio.shield(working)
+    except asyncio.CancelledError:
+        working.cancel()
+        with _last_words(board or Board()), suppress(asyncio.CancelledError):
+            await working
+        raise
+
+
+@contextmanager
+def _last_words(board: Board) -> Iterator[None]:
+    """Note what only the library's log tells while a session is left.
+
+    A submission that was under way gets its answer then, when nobody awaits it any more.
+    """
+    logger = logging.getLogger("suno_async")
+    handler = _LastWords(board)
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+        logger.removeHandler(handler)
+
+
+class _LastWords(logging.Handler):
+    def __init__(self, board: Board) -> None:
+        super().__init__(logging.INFO)
+        self._board = board
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = record.getMessage()
+        if found := _TASK_IN_LOG.search(text):
+            self._board.adopt(found[1])
+        elif record.levelno >= logging.WARNING:
+            self._board.warnings.append(text)

@@ -1,0 +1,48 @@
+"""The sandbox as a server, until it is interrupted."""
+
+import asyncio
+from typing import Any
+
+from rich.console import Console
+
+from suno_async.cli.board import Board
+from suno_async.cli.failures import ending_clearly
+from suno_async.cli.run import interruptible
+from suno_async.sandbox import Sandbox
+
+
+def serve(**settings: Any) -> None:
+    """Serve the sandbox until Ctrl-C.
+
+    Args:
+        settings: The arguments of `Sandbox`.
+
+    Raises:
+        SystemExit: It cannot listen.
+    """
+    with ending_clearly(Board()):
+        try:
+            asyncio.run(interruptible(lambda: _serve(settings)))
+        except KeyboardInterrupt:
+            return
+
+
+async def _serve(settings: dict[str, Any]) -> None:
+    async with Sandbox(**settings) as sandbox:
+        try:
+            _say(_WELCOME.format(url=sandbox.base_url, key=sandbox.api_key))
+            await asyncio.Event().wait()
+        finally:
+            charged = sum(entry.amount for entry in sandbox.ledger if entry.kind == "charge")
+            _say(f"stopped; {len(sandbox.tasks)} tasks, {charged:g} credits charged")
+
+
+_WELCOME = """\
+The sandbox answers at {url} to the key {key} until Ctrl-C. In another terminal:
+  export APIKLEY_API_KEY={key}
+  suno-async generate --base-url {url} --stem voice.wav \\
+    --title "Morning Piano" --tags "relaxing, piano" --negative-tags "heavy metal\""""
+
+
+def _say(text: str) -> None:
+    Console().print(text, markup=False, highlight=False, soft_wrap=True)
