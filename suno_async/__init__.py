@@ -1,1 +1,100 @@
-"""Submit safely, watch cheaply, deliver whole files, never lose or pay twice."""
+"""Submit safely, watch cheaply, deliver whole files, never lose or pay twice.
+
+An asyncio client for the Add Instrumental endpoint of the Apikley Suno API. Begin with
+`SunoSession`.
+"""
+
+from suno_async.cadence import Cadence, FixedInterval, Growing
+from suno_async.clock import Clock, SystemClock, VirtualClock
+from suno_async.errors import (
+    ApiError,
+    AuthenticationError,
+    Conflict,
+    ConnectionFailed,
+    ContentRejected,
+    GenerationFailed,
+    InsufficientCredits,
+    InvalidRequest,
+    Maintenance,
+    NotFound,
+    NotSubmitted,
+    ProtocolError,
+    RateLimited,
+    ServerError,
+    SessionClosed,
+    SourceUnavailable,
+    SubmissionUncertain,
+    SunoError,
+    TaskError,
+    TaskExpired,
+    TaskNotFound,
+    UnexpectedError,
+    ValidationFailed,
+    WatchTimeout,
+)
+from suno_async.models import (
+    AddInstrumentalRequest,
+    BatchProgress,
+    Model,
+    Outcome,
+    Stage,
+    StageEvent,
+    TaskDetails,
+    TaskStatus,
+    Track,
+    VocalGender,
+)
+from suno_async.retry import RetryPolicy
+from suno_async.session import SunoSession
+from suno_async.task import InstrumentalTask
+from suno_async.wire import from_json, to_json
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AddInstrumentalRequest",
+    "ApiError",
+    "AuthenticationError",
+    "BatchProgress",
+    "Cadence",
+    "Clock",
+    "Conflict",
+    "ConnectionFailed",
+    "ContentRejected",
+    "FixedInterval",
+    "GenerationFailed",
+    "Growing",
+    "InstrumentalTask",
+    "InsufficientCredits",
+    "InvalidRequest",
+    "Maintenance",
+    "Model",
+    "NotFound",
+    "NotSubmitted",
+    "Outcome",
+    "ProtocolError",
+    "RateLimited",
+    "RetryPolicy",
+    "ServerError",
+    "SessionClosed",
+    "SourceUnavailable",
+    "Stage",
+    "StageEvent",
+    "SubmissionUncertain",
+    "SunoError",
+    "SunoSession",
+    "SystemClock",
+    "TaskDetails",
+    "TaskError",
+    "TaskExpired",
+    "TaskNotFound",
+    "TaskStatus",
+    "Track",
+    "UnexpectedError",
+    "ValidationFailed",
+    "VirtualClock",
+    "VocalGender",
+    "WatchTimeout",
+    "from_json",
+    "to_json",
+]

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from attrs import field, frozen
 
+from suno_async.clock import duration
 from suno_async.models import Stage
 
 # docs: at most 3 queries per second per task
@@ -51,10 +52,6 @@ class Cadence(Protocol):
         ...
 
 
-def _duration(value: timedelta | float) -> timedelta:
-    return value if isinstance(value, timedelta) else timedelta(seconds=value)
-
-
 @frozen
 class FixedInterval:
     """Look every so often.
@@ -63,7 +60,7 @@ class FixedInterval:
         interval: The time between looks (a number is seconds); below 0.34 s it is 0.34 s.
     """
 
-    interval: timedelta = field(default=timedelta(seconds=3), converter=_duration)
+    interval: timedelta = field(default=timedelta(seconds=3), converter=duration)
 
     def gap_s(
         self, awaited: Stage, entered_s: float, age_s: float, *, model: str, weights: Weights
@@ -88,10 +85,10 @@ class Growing:
         ceiling: The longest gap.
     """
 
-    interval: timedelta = field(default=timedelta(seconds=3), converter=_duration)
-    steady: timedelta = field(default=timedelta(minutes=5), converter=_duration)
+    interval: timedelta = field(default=timedelta(seconds=3), converter=duration)
+    steady: timedelta = field(default=timedelta(minutes=5), converter=duration)
     share: float = 0.05
-    ceiling: timedelta = field(default=timedelta(minutes=30), converter=_duration)
+    ceiling: timedelta = field(default=timedelta(minutes=30), converter=duration)
 
     def gap_s(
         self, awaited: Stage, entered_s: float, age_s: float, *, model: str, weights: Weights

@@ -11,6 +11,11 @@ from typing import Protocol, TypeVar
 T = TypeVar("T")
 
 
+def duration(value: timedelta | float) -> timedelta:
+    """Take a length of time as it is; a number is seconds."""
+    return value if isinstance(value, timedelta) else timedelta(seconds=value)
+
+
 class Timer(Protocol):
     """A callback that is due at some time and can be called off."""
 

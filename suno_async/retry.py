@@ -5,10 +5,12 @@ jitter); they are slept on the library's own clock, where its decorators would u
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from enum import Enum
+from itertools import islice
+from typing import TypeVar
 
 import backoff
 from attrs import field, frozen, validators
@@ -26,6 +28,8 @@ from suno_async.errors import (
     SunoError,
     ValidationFailed,
 )
+
+T = TypeVar("T")
 
 # a Retry-After beyond this is taken for a mistake and cut
 LONGEST_PAUSE = timedelta(days=1)
@@ -51,6 +55,10 @@ class RetryPolicy:
     base: timedelta = timedelta(seconds=0.5)
     cap: timedelta = timedelta(seconds=30)
     repeat_server_errors: bool = False
+
+    def wait_s(self, failures: int) -> float:
+        """Draw the seconds to wait after so many failures in a row, from 1."""
+        return next(islice(self.waits_s(), min(failures, 32) - 1, None))
 
     def waits_s(self) -> Iterator[float]:
         """Yield the seconds to wait after the first failure, the second, and so on, endlessly."""
@@ -127,6 +135,39 @@ def read_retry_after(header: str | None, now: datetime) -> timedelta | None:
     if not math.isfinite(seconds) or seconds < 0:
         return None
     return timedelta(seconds=min(seconds, LONGEST_PAUSE.total_seconds()))
+
+
+async def persist(
+    call: Callable[[], Awaitable[T]],
+    *,
+    policy: RetryPolicy,
+    clock: Clock,
+    pause: "SharedPause | None" = None,
+) -> T:
+    """Make a call that costs nothing, again and again while it fails for passing reasons.
+
+    Args:
+        call: The call.
+        policy: How often, and how long to wait in between.
+        clock: Where the waits are slept.
+        pause: The session's pause: waited for, and begun when the service is called too often.
+
+    Raises:
+        SunoError: The last failure.
+    """
+    failures = 0
+    while True:
+        if pause is not None:
+            await pause.wait()
+        try:
+            return await call()
+        except SunoError as error:
+            failures += 1
+            if pause is not None and isinstance(error, RateLimited):
+                pause.begin(error.retry_after)
+            if not is_transient(error) or failures >= policy.attempts:
+                raise
+        await clock.sleep(policy.wait_s(failures))
 
 
 class SharedPause:

@@ -1,0 +1,518 @@
+"""Watch many tasks with one heap: poll when the cadence says so, and tell the readers.
+
+Nothing waits for a task but an entry in the agenda. A single timer is set for the first one; what
+is due is polled by a small pool of pollers, and what a poll shows is told to the task's readers.
+
+When there are fewer polls to spend than wishes (the budget, a pause, no free poller), the agenda
+stretches every task's gaps alike.
+"""
+
+import asyncio
+import logging
+import math
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Protocol
+from urllib.parse import quote
+from weakref import WeakValueDictionary
+
+from attrs import define, field
+
+from suno_async.agenda import Agenda
+from suno_async.cadence import LEAST_GAP_S, Cadence, Weights
+from suno_async.clock import Clock, Timer
+from suno_async.errors import (
+    ApiError,
+    ContentRejected,
+    GenerationFailed,
+    RateLimited,
+    SessionClosed,
+    SunoError,
+    TaskExpired,
+    TaskNotFound,
+    UnexpectedError,
+)
+from suno_async.models import RETENTION, Stage, StageEvent, TaskDetails, TaskStatus
+from suno_async.owner import Owner
+from suno_async.retry import RetryPolicy, SharedPause, Sight, judge_look, persist
+from suno_async.transport import Transport
+from suno_async.wire import Answer, read_details
+
+log = logging.getLogger(__name__)
+
+# docs: the details of a task
+PATH = "/api/v1/generate/record-info?taskId="
+
+# seen: the record of a new task may lag behind for a short while
+RECORD_LAG = timedelta(minutes=1)
+
+# seen: CALLBACK_EXCEPTION without audio may still finish
+CALLBACK_DOUBT_S = 3600.0
+
+# a task is looked at once more this long before it expires, so that a late result is not missed
+LAST_LOOK_S = 600.0
+
+MAX_POLLERS = 100
+
+_STAGES = tuple(Stage)
+
+
+class Reader(Protocol):
+    """Somebody who wants to know how a task goes on.
+
+    Attributes:
+        weights: How much it waits for each stage.
+    """
+
+    @property
+    def weights(self) -> Weights:
+        """How much it waits for `text`, `first` and `complete`."""
+        ...
+
+    def notify(self, watch: "Watch") -> None:
+        """Take note that the task reached a stage or ended; must return at once."""
+        ...
+
+
+@define(eq=False)
+class Watch:
+    """What is known of one task; all who read the task share it.
+
+    Attributes:
+        task_id: The task.
+        submitted_at: When it was submitted (aware, UTC).
+        zero_s: The same on the monotonic clock, in seconds.
+        model: Its model, for the cadence.
+        fresh: Whether this session submitted it, so that its ages are exact.
+        dated: Whether `submitted_at` is a fact and not a guess.
+        events: The stages reached so far, in order.
+        details: The answer that ended the task, a failure's too.
+        ending: Why the watch ended without completion.
+        done: Whether it ended.
+    """
+
+    task_id: str
+    submitted_at: datetime
+    zero_s: float
+    model: str
+    fresh: bool
+    dated: bool
+    events: list[StageEvent] = field(factory=list[StageEvent])
+    details: TaskDetails | None = None
+    ending: SunoError | None = None
+    done: bool = False
+    readers: tuple[Reader, ...] = ()
+    # of the agenda
+    ticket: int = 0
+    due_s: float = 0.0
+    polling: bool = False
+    # when it may be asked again, on the monotonic clock
+    next_ask_s: float = -math.inf
+    # ages: of the last look that showed the task, and of the stage's beginning
+    looked_s: float | None = None
+    entered_s: float = 0.0
+    doubtful_s: float | None = None
+    digest: int | None = None
+    misses: int = 0
+
+    @property
+    def expires_at(self) -> datetime:
+        """When the service deletes the task."""
+        return self.submitted_at + RETENTION
+
+    @property
+    def reached(self) -> int:
+        """How many stages were reached."""
+        return len(self.events)
+
+
+class Watcher:
+    """Follows all tasks of a session.
+
+    Args:
+        transport: Carries the polls.
+        cadence: Decides when to look next.
+        pause: The session's pause after a 429.
+        policy: How much slower to go after failures.
+        clock: Where time comes from.
+        owner: Ends what callers wait for when the session is left.
+        polls_per_second: The most polls per second for all tasks together; None for no limit.
+    """
+
+    def __init__(
+        self,
+        *,
+        transport: Transport,
+        cadence: Cadence,
+        pause: SharedPause,
+        policy: RetryPolicy,
+        clock: Clock,
+        owner: Owner,
+        polls_per_second: float | None = None,
+    ) -> None:
+        self._transport = transport
+        self._cadence = cadence
+        self._pause = pause
+        self._policy = policy
+        self._clock = clock
+        self._owner = owner
+        self._spacing_s = 1 / polls_per_second if polls_per_second else 0.0
+        self._next_slot_s = -math.inf
+        self._watches: WeakValueDictionary[str, Watch] = WeakValueDictionary()
+        self._cooling: deque[Watch] = deque()
+        self._agenda: Agenda[Watch] = Agenda(clock.monotonic())
+        self._timer: Timer | None = None
+        self._timer_s = math.inf
+        self._pollers: set[asyncio.Task[None]] = set()
+        self._troubled = False
+        self._closed = False
+
+    # --- who is watched ---------------------------------------------------------------------------
+
+    def watch(
+        self,
+        task_id: str,
+        submitted_at: datetime | None = None,
+        *,
+        model: str = "",
+        fresh: bool = False,
+    ) -> Watch:
+        """Get the one watch of a task; nothing is polled before somebody reads it."""
+        if (known := self._watches.get(task_id)) is not None:
+            return known
+        now = self._clock.now()
+        since = submitted_at or now
+        age_s = (now - since).total_seconds()
+        watch = Watch(
+            task_id=task_id,
+            submitted_at=since,
+            zero_s=self._clock.monotonic() - age_s,
+            model=model,
+            fresh=fresh,
+            dated=submitted_at is not None,
+        )
+        self._watches[task_id] = watch
+        return watch
+
+    @contextmanager
+    def reading(self, watch: Watch, reader: Reader) -> Iterator[None]:
+        """Have the reader told of changes inside the block."""
+        self.subscribe(watch, reader)
+        try:
+            yield
+        finally:
+            self.unsubscribe(watch, reader)
+
+    def subscribe(self, watch: Watch, reader: Reader) -> None:
+        """Tell the reader of changes from now on; the task is polled while it has readers."""
+        if self._closed:
+            raise SessionClosed(watch.task_id)
+        watch.readers = (*watch.readers, reader)
+        if watch.done or watch.polling:
+            return
+        self._agenda.put_sooner(watch, self._first_gap_s(watch), self._clock.monotonic())
+        self._set_timer()
+
+    def unsubscribe(self, watch: Watch, reader: Reader) -> None:
+        """Stop telling the reader; without readers the task is not polled."""
+        watch.readers = tuple(other for other in watch.readers if other is not reader)
+        if not watch.readers:
+            self._agenda.remove(watch)
+
+    def _first_gap_s(self, watch: Watch) -> float:
+        looked_s = 0.0 if watch.looked_s is None and watch.fresh else watch.looked_s
+        if looked_s is None:
+            return 0.0
+        return max(self._gap_s(watch, looked_s) - (self._age_s(watch) - looked_s), 0.0)
+
+    # --- when to poll -----------------------------------------------------------------------------
+
+    def _age_s(self, watch: Watch) -> float:
+        return max(self._clock.monotonic() - watch.zero_s, 0.0)
+
+    def _gap_s(self, watch: Watch, age_s: float | None = None) -> float:
+        """Ask the cadence, and do not sleep over the end of the task's life."""
+        weights = max((reader.weights for reader in watch.readers), key=lambda w: w[0])
+        gap_s = self._cadence.gap_s(
+            _STAGES[watch.reached],
+            watch.entered_s,
+            self._age_s(watch) if age_s is None else age_s,
+            model=watch.model,
+            weights=weights,
+        )
+        left_s = (watch.expires_at - self._clock.now()).total_seconds()
+        latest_s = left_s - LAST_LOOK_S if left_s > LAST_LOOK_S else left_s
+        return min(gap_s, max(latest_s, LEAST_GAP_S))
+
+    def _schedule(self, watch: Watch, gap_s: float) -> None:
+        self._agenda.put(watch, gap_s, self._clock.monotonic())
+        self._set_timer()
+
+    def _set_timer(self) -> None:
+        """Set the one timer for the first entry that may be polled."""
+        now_s = self._clock.monotonic()
+        gap_s = self._agenda.rest(now_s)
+        if gap_s is None or len(self._pollers) >= MAX_POLLERS or self._closed:
+            return  # a poller that ends comes back here
+        due_s = max(now_s + gap_s, self._pause.until_s, self._next_slot_s)
+        if due_s < self._timer_s:
+            self._stop_timer()
+            self._timer_s = due_s
+            self._timer = self._clock.call_at(due_s, self._dispatch)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = None
+        self._timer_s = math.inf
+
+    def _dispatch(self) -> None:
+        """Hand what is due to pollers."""
+        self._stop_timer()
+        while len(self._pollers) < MAX_POLLERS and (watch := self._take_due()) is not None:
+            poller = asyncio.create_task(self._work(watch))
+            self._pollers.add(poller)
+            poller.add_done_callback(self._poller_ended)
+        self._set_timer()
+
+    def _poller_ended(self, poller: asyncio.Task[None]) -> None:
+        self._pollers.discard(poller)
+        self._set_timer()
+
+    def _take_due(self) -> Watch | None:
+        """Take the next watch that may be polled now, or None."""
+        now_s = self._clock.monotonic()
+        if now_s < max(self._pause.until_s, self._next_slot_s):
+            return None
+        while (watch := self._agenda.take(now_s)) is not None:
+            if now_s < watch.next_ask_s:
+                self._agenda.put(watch, watch.next_ask_s - now_s, now_s)
+            elif self._clock.now() >= watch.expires_at:
+                self._end(watch, TaskExpired(watch.task_id, watch.expires_at))
+            else:
+                watch.polling = True
+                self._next_slot_s = now_s + self._spacing_s
+                return watch
+        return None
+
+    # --- polling ----------------------------------------------------------------------------------
+
+    async def _work(self, watch: Watch | None) -> None:
+        while watch is not None:
+            await self._poll(watch)
+            watch = self._take_due()
+
+    async def _poll(self, watch: Watch) -> None:
+        try:
+            gap_s = await self._look_once(watch)
+        except Exception as error:  # the readers get it, whatever it is
+            log.exception("the watch of task %s broke", watch.task_id)
+            surprise = UnexpectedError(f"{type(error).__name__}: {error} (task {watch.task_id})")
+            surprise.__cause__ = error
+            self._end(watch, surprise)
+            return
+        finally:
+            watch.polling = False
+        if watch.readers and not watch.done:
+            self._schedule(watch, max(gap_s, self._gap_s(watch)))
+
+    async def _look_once(self, watch: Watch) -> float:
+        """Poll a task and take note of the answer; return the least gap before the next poll."""
+        try:
+            self._read(watch, await self._ask(watch))
+        except SunoError as error:
+            return self._missed(watch, error)
+        watch.misses = 0
+        if self._troubled:
+            self._troubled = False
+            self._pause.reset()
+            log.info("the service answers polls again")
+        return LEAST_GAP_S
+
+    async def _ask(self, watch: Watch) -> Answer:
+        now_s = self._clock.monotonic()
+        self._next_slot_s = max(self._next_slot_s, now_s + self._spacing_s)
+        watch.next_ask_s = now_s + LEAST_GAP_S
+        try:
+            return await self._transport.get(PATH + quote(watch.task_id, safe=""))
+        finally:
+            # counted from the answer, the gap holds at the service too
+            watch.next_ask_s = self._clock.monotonic() + LEAST_GAP_S
+            self._keep_cooling(watch)
+
+    def _keep_cooling(self, watch: Watch) -> None:
+        """Remember a watch until it may be asked again, even if nobody else does."""
+        now_s = self._clock.monotonic()
+        self._cooling.append(watch)
+        while self._cooling and self._cooling[0].next_ask_s <= now_s:
+            self._cooling.popleft()
+
+    def _read(self, watch: Watch, answer: Answer) -> None:
+        """Take note of an answer; one that is the same as the last is not even decoded."""
+        digest = hash(answer.body)
+        if digest != watch.digest:
+            details = read_details(answer, watch.task_id)
+            if details is None:
+                raise ApiError(404, "there is no record of the task", answer.http_status)
+            watch.digest = digest
+            self._observe(watch, details)
+        watch.looked_s = self._age_s(watch)
+        if watch.doubtful_s is not None and watch.looked_s - watch.doubtful_s > CALLBACK_DOUBT_S:
+            self._end(watch, GenerationFailed(watch.task_id, TaskStatus.CALLBACK_EXCEPTION))
+
+    def _missed(self, watch: Watch, error: SunoError) -> float:
+        """Take note of a failed poll: end the watch or go on, slower."""
+        if isinstance(error, RateLimited):
+            self._pause.begin(error.retry_after)
+        sight = judge_look(error)
+        if sight is Sight.NO_RECORD:
+            return self._no_record(watch, error)
+        if sight is Sight.FATAL:
+            if isinstance(error, ApiError):
+                error.task_id = watch.task_id
+            self._end(watch, error)
+            return math.inf
+        watch.misses += 1
+        if not self._troubled:
+            self._troubled = True
+            log.warning("polling goes on, slower: %s (task %s)", error, watch.task_id)
+        return self._policy.wait_s(watch.misses)
+
+    def _no_record(self, watch: Watch, error: SunoError) -> float:
+        known = watch.digest is not None  # then it is a replica that lags
+        if not known and self._clock.now() >= watch.submitted_at + RECORD_LAG:
+            missing = TaskNotFound(watch.task_id)
+            missing.__cause__ = error
+            self._end(watch, missing)
+        return LEAST_GAP_S
+
+    # --- what a poll shows ------------------------------------------------------------------------
+
+    def _observe(self, watch: Watch, details: TaskDetails) -> None:
+        """Take note of new details: stages in order and once each, whatever was jumped over."""
+        if watch.done:
+            return
+        stage = details.stage
+        if stage is not None and stage.position >= watch.reached:
+            self._learn(watch, stage)
+            at = self._clock.now()
+            for reached in _STAGES[watch.reached : stage.position + 1]:
+                event = StageEvent(
+                    reached, watch.task_id, details.tracks, details, at, reached is not stage
+                )
+                watch.events.append(event)
+            if stage is Stage.COMPLETE:
+                self._end(watch, None, details)
+            elif not details.failed:
+                self._tell(watch)
+        if details.failed:
+            self._end(watch, _failure(details), details)
+        is_doubtful = details.status == TaskStatus.CALLBACK_EXCEPTION
+        if not is_doubtful:
+            watch.doubtful_s = None
+        elif watch.doubtful_s is None:
+            watch.doubtful_s = self._age_s(watch)
+
+    def _learn(self, watch: Watch, stage: Stage) -> None:
+        """Tell the cadence in which interval each newly reached stage came."""
+        before_s, after_s = watch.looked_s or 0.0, self._age_s(watch)
+        for reached in _STAGES[watch.reached : stage.position + 1]:
+            if watch.fresh:
+                self._cadence.learn(reached, watch.entered_s, before_s, after_s, model=watch.model)
+            watch.entered_s = before_s = (before_s + after_s) / 2
+
+    def _end(
+        self, watch: Watch, ending: SunoError | None, details: TaskDetails | None = None
+    ) -> None:
+        watch.done, watch.ending, watch.details = True, ending, details
+        self._agenda.remove(watch)
+        self._tell(watch)
+
+    @staticmethod
+    def _tell(watch: Watch) -> None:
+        for reader in watch.readers:
+            reader.notify(watch)
+
+    # --- a look outside the cadence ---------------------------------------------------------------
+
+    async def look(self, watch: Watch) -> TaskDetails:
+        """Look at a task now, as soon as the limits allow, and tell the readers too.
+
+        Raises:
+            TaskExpired: The task is older than 14 days.
+            TaskNotFound: The service does not know it.
+            ApiError: The service refused, or went on failing.
+            ConnectionFailed: No answer came.
+            ProtocolError: No readable answer came.
+            SessionClosed: The session was left.
+        """
+        try:
+            return await self._owner.run(
+                persist(
+                    lambda: self._look(watch),
+                    policy=self._policy,
+                    clock=self._clock,
+                    pause=self._pause,
+                )
+            )
+        except ApiError as error:
+            error.task_id = watch.task_id
+            raise
+
+    async def _look(self, watch: Watch) -> TaskDetails:
+        if watch.dated and self._clock.now() >= watch.expires_at:
+            raise TaskExpired(watch.task_id, watch.expires_at)
+        await self._turn(watch)
+        return self._seen(watch, await self._ask(watch))
+
+    async def _turn(self, watch: Watch) -> None:
+        while True:
+            until_s = max(self._pause.until_s, self._next_slot_s, watch.next_ask_s)
+            left_s = until_s - self._clock.monotonic()
+            if left_s <= 0:
+                return
+            await self._clock.sleep(left_s)
+
+    def _seen(self, watch: Watch, answer: Answer) -> TaskDetails:
+        try:
+            details = read_details(answer, watch.task_id)
+        except ApiError as error:
+            if judge_look(error) is not Sight.NO_RECORD:
+                raise
+            details = None  # this may be a new task, or a replica that lags
+        if details is not None:
+            self._observe(watch, details)
+            return details
+        if watch.events:
+            return watch.events[-1].details
+        is_new = watch.dated and self._clock.now() < watch.submitted_at + RECORD_LAG
+        if not is_new:
+            raise TaskNotFound(watch.task_id)
+        return TaskDetails(watch.task_id, TaskStatus.PENDING)
+
+    async def aclose(self) -> None:
+        """Stop polling and send the readers home; the tasks go on at the service."""
+        self._closed = True
+        self._stop_timer()
+        pollers = list(self._pollers)
+        for poller in pollers:
+            poller.cancel()
+        await asyncio.gather(*pollers, return_exceptions=True)
+        for watch in list(self._watches.values()):
+            if not watch.done and watch.readers:
+                self._end(watch, SessionClosed(watch.task_id))
+        self._agenda.clear()
+
+
+def _failure(details: TaskDetails) -> GenerationFailed:
+    # docs: 400 lyrics copyrighted, 413 the audio matches an existing work, 531 refunded
+    rejected = details.status == TaskStatus.SENSITIVE_WORD_ERROR or details.error_code in {400, 413}
+    return (ContentRejected if rejected else GenerationFailed)(
+        details.task_id,
+        details.status,
+        details.error_code,
+        details.error_message,
+        details.error_code == 531,
+    )
