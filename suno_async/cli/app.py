@@ -22,6 +22,12 @@ _Out = Annotated[Path, typer.Option("--out", "-o", help="The folder of the track
 _BaseUrl = Annotated[
     str | None, typer.Option(help="The service's address, to use a sandbox in its place.")
 ]
+_Interval = Annotated[
+    float | None,
+    typer.Option(
+        help="Seconds between looks at a task; without it the library decides.", show_default=False
+    ),
+]
 _OUT = Path("accompaniments")
 
 
@@ -31,7 +37,7 @@ def run() -> None:
         # a title must not fail on a terminal that cannot show it
         if reconfigure := getattr(stream, "reconfigure", None):
             reconfigure(errors="replace")
-    app()
+    app(prog_name="suno-async")
 
 
 def _print_version(wanted: bool) -> None:
@@ -112,9 +118,11 @@ def generate(
         int | None, typer.Option(min=1, help="How many tasks run at a time.")
     ] = None,
     base_url: _BaseUrl = None,
+    interval: _Interval = None,
 ) -> None:
     """Generate songs and save both tracks of each. The key comes from APIKLEY_API_KEY."""
     from suno_async.cli.generate import generate as command
+    from suno_async.cli.service import Service
 
     given: dict[str, Any] = {
         "stem": stem,
@@ -129,7 +137,7 @@ def generate(
         "audio_weight": audio_weight,
         "callback_url": callback_url,
     }
-    command(given, manifest, out, base_url=base_url, max_in_flight=max_in_flight)
+    command(given, manifest, out, Service(base_url, interval), max_in_flight)
 
 
 @app.command()
@@ -143,11 +151,13 @@ def fetch(
         ),
     ] = None,
     base_url: _BaseUrl = None,
+    interval: _Interval = None,
 ) -> None:
     """Wait for tasks that were submitted earlier and save their tracks. It costs nothing."""
     from suno_async.cli.fetch import fetch as command
+    from suno_async.cli.service import Service
 
-    command(task_ids, out, submitted_at=submitted_at, base_url=base_url)
+    command(task_ids, out, Service(base_url, interval), submitted_at)
 
 
 @app.command()

@@ -1,16 +1,13 @@
 """From songs to files: upload the stems, submit, watch, and save each track as it is there."""
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import aclosing
 from pathlib import Path
 
 from suno_async import (
     AddInstrumentalRequest,
-    AuthenticationError,
     BatchProgress,
-    ConnectionFailed,
     Outcome,
     SunoError,
     SunoSession,
@@ -21,34 +18,6 @@ from suno_async.cli.failures import may_still_give, sentence
 from suno_async.cli.songs import Song
 
 _CONCURRENT_DOWNLOADS = 8
-
-_log = logging.getLogger(__name__)
-
-
-def open_session(base_url: str | None) -> SunoSession:
-    """Make a session with the key from the environment.
-
-    Raises:
-        InvalidRequest: There is no key, or the URL is none.
-    """
-    return SunoSession() if base_url is None else SunoSession(base_url=base_url)
-
-
-async def check_account(session: SunoSession) -> None:
-    """Make sure that the service is there and takes the key, before anything is paid for.
-
-    Raises:
-        AuthenticationError: It does not take the key.
-        ConnectionFailed: It cannot be reached.
-    """
-    try:
-        balance = await session.credits()
-    except (AuthenticationError, ConnectionFailed):
-        raise
-    except SunoError as error:
-        _log.info("the balance is not known: %s", error)
-    else:
-        _log.info("the balance is %s credits", balance)
 
 
 class Delivery:

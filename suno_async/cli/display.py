@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from rich.cells import cell_len
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
@@ -17,8 +18,9 @@ from suno_async.cli.failures import printable
 _REFRESHES_PER_SECOND = 8
 # the heading, the summary, the line that counts what is hidden, and the cursor's line
 _OTHER_LINES = 4
-# the columns of the final table beside the file's, with their padding
-_OTHER_COLUMNS_WIDTH = 24 + 2 + 13 + 2 + 7 + 2 + 2
+_TITLE_WIDTH = 24
+# the columns of the final table beside the title's and the file's, with all padding
+_OTHER_COLUMNS_WIDTH = 2 + 13 + 2 + 7 + 2 + 2
 _UNLIMITED = 1000
 _STYLES = {
     State.WAITING: "dim",
@@ -158,11 +160,11 @@ def _summary(board: Board) -> str:
 def print_result(board: Board, console: Console, out: Path) -> None:
     """Print how every song ended: its title, the stage it reached, seconds, files."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    table.add_column("title", overflow="fold", max_width=24)
+    table.add_column("title", overflow="fold", max_width=_TITLE_WIDTH)
     table.add_column("stage reached", no_wrap=True)
     table.add_column("seconds", justify="right", no_wrap=True)
     table.add_column("file", no_wrap=True)
-    longest = console.width - _OTHER_COLUMNS_WIDTH if console.is_terminal else _UNLIMITED
+    longest = _room_for_names(board, console) if console.is_terminal else _UNLIMITED
     for entry in board.entries:
         files = "\n".join(_shortened(printable(path.name), longest) for path in entry.files)
         seconds = f"{entry.seconds:.1f}" if entry.seconds is not None else ""
@@ -174,6 +176,11 @@ def print_result(board: Board, console: Console, out: Path) -> None:
     saved = sum(len(entry.files) for entry in board.entries)
     line = f"{saved} {'file' if saved == 1 else 'files'} in {out}: {_summary(board)}"
     console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _room_for_names(board: Board, console: Console) -> int:
+    titles = max(cell_len(printable(entry.title)) for entry in board.entries)
+    return console.width - _OTHER_COLUMNS_WIDTH - min(titles, _TITLE_WIDTH)
 
 
 def _shortened(name: str, longest: int) -> str:

@@ -1,5 +1,6 @@
 """What went wrong, in one sentence, and what of it was paid for and is still to be had."""
 
+import asyncio
 import errno
 import shlex
 import signal
@@ -124,7 +125,7 @@ def ending_clearly(board: Board, again: Again | None = None) -> Iterator[None]:
     status = 0
     try:
         yield
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, asyncio.CancelledError):
         status = _complain("interrupted", 128 + signal.SIGINT)
     except BaseExceptionGroup as group:
         if _unforeseen(group):
@@ -147,11 +148,12 @@ def _unforeseen(group: BaseExceptionGroup[BaseException]) -> bool:
 
 
 def _complain(text: str, status: int = 1) -> int:
-    _print(f"suno-async: {text}")
+    complain(f"suno-async: {text}")
     return status
 
 
-def _print(text: str) -> None:
+def complain(text: str) -> None:
+    """Print a sentence on stderr."""
     print(text, file=sys.stderr)  # noqa: T201  # this is a command: stderr is for the person
 
 
@@ -160,24 +162,22 @@ def _tell_rest(board: Board, again: Again | None) -> bool:
     failed = board.failed()
     for entry in failed:
         if not entry.told:
-            _print(tell(entry))
+            complain(tell(entry))
     for warning in board.warnings:
-        _print(printable(warning))
+        complain(printable(warning))
     behind = list(board.left_behind()) if again is not None else []
     if behind and again is not None:
-        _print(_left_behind(behind))
-        _print(f"  {again.command(board)}")
+        complain(_left_behind(behind))
+        complain(f"  {again.command(board)}")
     return bool(failed)
 
 
 def tell(entry: Entry) -> str:
     """Say of a song that failed where it was asked for, what it is, and why it failed."""
-    entry.told = True
-    where = f"{printable(entry.source)}: " if entry.source else ""
-    title = "" if entry.title == entry.source else f"{printable(entry.title)}: "
-    task = entry.task_id
-    suffix = f" (task {task})" if task and task not in f"{title}{entry.problem}" else ""
-    return f"{where}{title}{entry.problem}{suffix}"
+    problem = entry.problem or ""
+    names = dict.fromkeys(name for name in (entry.source, entry.title) if name not in problem)
+    text = ": ".join(printable(part) for part in (*names, problem))
+    return text if not entry.task_id or entry.task_id in text else f"{text} (task {entry.task_id})"
 
 
 def _left_behind(behind: Sequence[Entry]) -> str:

@@ -5,30 +5,28 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from suno_async.cli.board import Entry, State
-from suno_async.cli.delivery import Delivery, check_account, open_session
+from suno_async.cli.delivery import Delivery
 from suno_async.cli.failures import Again, Complaint, ending_clearly
 from suno_async.cli.run import Run
+from suno_async.cli.service import Service
 
 
-def fetch(
-    task_ids: Sequence[str], out: Path, *, submitted_at: str | None, base_url: str | None
-) -> None:
+def fetch(task_ids: Sequence[str], out: Path, service: Service, submitted_at: str | None) -> None:
     """Wait for tasks and save their tracks.
 
     Args:
         task_ids: The tasks; one that is named twice is fetched once.
         out: The folder of the tracks.
+        service: Who made them.
         submitted_at: When the oldest was submitted, in ISO 8601; without a zone it is UTC.
-        base_url: The service, when it is not the usual one.
 
     Raises:
         SystemExit: Something failed.
     """
-    run = Run("Fetching accompaniments", out, Again(out, base_url))
+    run = Run("Fetching accompaniments", out, Again(out, service.base_url))
 
     async def work() -> None:
-        async with open_session(base_url) as session:
-            await check_account(session)
+        async with service.session() as session:
             await Delivery(session, run.board, out).fetch(run.board.entries)
 
     with ending_clearly(run.board, run.again):

@@ -1,16 +1,16 @@
 """Songs from the real service: one from options, or many from a manifest."""
 
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from suno_async import InvalidRequest
 from suno_async.cli.board import Board, Entry, State
-from suno_async.cli.delivery import Delivery, check_account, open_session
-from suno_async.cli.failures import Again, Complaint, ending_clearly, sentence, tell
+from suno_async.cli.delivery import Delivery
+from suno_async.cli.failures import Again, Complaint, complain, ending_clearly, sentence
 from suno_async.cli.manifest import Row, read_manifest
 from suno_async.cli.run import Run
+from suno_async.cli.service import Service
 from suno_async.cli.songs import Song, make_song
 
 
@@ -18,8 +18,7 @@ def generate(
     given: Mapping[str, Any],
     manifest: Path | None,
     out: Path,
-    *,
-    base_url: str | None,
+    service: Service,
     max_in_flight: int | None,
 ) -> None:
     """Generate songs and save their tracks.
@@ -28,17 +27,16 @@ def generate(
         given: The fields of a song by name; with a manifest, what its rows do not give.
         manifest: Where many songs are listed; None makes one of the fields.
         out: The folder of the tracks.
-        base_url: The service, when it is not the usual one.
+        service: Who makes them.
         max_in_flight: How many tasks run at a time; None takes the session's own limit.
 
     Raises:
         SystemExit: Something failed.
     """
-    run = Run("Generating accompaniments", out, Again(out, base_url))
+    run = Run("Generating accompaniments", out, Again(out, service.base_url))
 
     async def work() -> None:
-        async with open_session(base_url) as session:
-            await check_account(session)
+        async with service.session() as session:
             await Delivery(session, run.board, out).generate(songs, max_in_flight)
 
     with ending_clearly(run.board, run.again):
@@ -65,7 +63,8 @@ def _listed(board: Board, manifest: Path, defaults: Mapping[str, Any]) -> list[t
         if row.song is not None:
             songs.append((entry, row.song))
         else:
-            print(f"suno-async: {tell(entry)}", file=sys.stderr)  # noqa: T201
+            entry.told = True
+            complain(f"{row.source}: {row.problem}")
     return songs
 
 

@@ -44,6 +44,7 @@ class Run:
         Raises:
             Complaint: The folder cannot be written to; nothing was begun.
             KeyboardInterrupt: It was interrupted.
+            CancelledError: It was asked to terminate.
         """
         check_folder(self.out)
         console = Console()
@@ -77,10 +78,10 @@ async def interruptible(work: Callable[[], Awaitable[None]], board: Board | None
         work: What to do.
         board: Where to note the tasks that turn up while the work is being stopped.
     """
-    with suppress(NotImplementedError):  # Windows
-        loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGTERM, signal.raise_signal, signal.SIGINT)
     working = asyncio.ensure_future(work())
+    with suppress(NotImplementedError):  # Windows
+        stopped = asyncio.current_task() or working
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.cancel)
     try:
         await asyncio.shield(working)
     except asyncio.CancelledError:

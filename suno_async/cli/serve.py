@@ -23,7 +23,7 @@ def serve(**settings: Any) -> None:
     with ending_clearly(Board()):
         try:
             asyncio.run(interruptible(lambda: _serve(settings)))
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, asyncio.CancelledError):
             return
 
 
