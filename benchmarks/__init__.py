@@ -1,0 +1,1 @@
+"""What watching costs: run `python -m benchmarks` to see which measurements there are."""

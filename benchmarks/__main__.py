@@ -1,0 +1,26 @@
+"""`python -m benchmarks NAME [options]`; without a name, the list of names."""
+
+import sys
+from importlib import import_module
+
+BENCHMARKS = {
+    "cadence": "polls per task against delay, in virtual time",
+    "cost": "CPU of a typed poll over that of plain aiohttp",
+    "in_flight": "memory, idle CPU, start and stop of 1,000 to 100,000 watched tasks",
+    "batch": "outcomes per second of generate_many",
+    "startup": "import time beyond the dependencies' own",
+}
+
+
+def main(argv: list[str]) -> None:
+    """Run the benchmark that is named first, with the options that follow."""
+    if not argv or argv[0] not in BENCHMARKS:
+        print("python -m benchmarks NAME [options]\n")
+        for name, purpose in BENCHMARKS.items():
+            print(f"  {name:10} {purpose}")
+        sys.exit(bool(argv) and f"\nthere is no benchmark {argv[0]!r}")
+    import_module(f"benchmarks.{argv[0]}").main(argv[1:])
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
