@@ -4,7 +4,7 @@ An asyncio client for the Add Instrumental endpoint of the Apikley Suno API. Beg
 `SunoSession`.
 """
 
-from suno_async.cadence import Cadence, FixedInterval, Growing
+from suno_async.cadence import Cadence, FixedInterval, Growing, HazardPaced
 from suno_async.clock import Clock, SystemClock, VirtualClock
 from suno_async.errors import (
     ApiError,
@@ -64,6 +64,7 @@ __all__ = [
     "FixedInterval",
     "GenerationFailed",
     "Growing",
+    "HazardPaced",
     "InstrumentalTask",
     "InsufficientCredits",
     "InvalidRequest",

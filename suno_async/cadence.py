@@ -4,12 +4,17 @@ A cadence is told how far a task has come and answers with the seconds until the
 does no input or output and knows no clock.
 """
 
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Protocol
+from itertools import accumulate, pairwise
+from math import erfc, inf, log, sqrt
+from typing import Any, Protocol
 
 from attrs import field, frozen
 
 from suno_async.clock import duration
+from suno_async.errors import InvalidRequest
 from suno_async.models import Stage
 
 # docs: at most 3 queries per second per task
@@ -103,3 +108,199 @@ class Growing:
         self, ended: Stage, entered_s: float, before_s: float, after_s: float, *, model: str
     ) -> None:
         """Learn nothing."""
+
+
+# Ages are sorted into bins: 0 to 0.05, and then each a quarter longer than the one before.
+_EDGES = (0.0, *(0.05 * 1.25**i for i in range(80)))
+_WIDTHS = tuple(b - a for a, b in pairwise(_EDGES))
+
+# a learned table forgets: what an older task taught counts this much less with every new one
+_MEMORY = 0.985
+
+
+def _prior(typical: float, tasks: float = 3.0) -> tuple[list[float], list[float]]:
+    """Pretend to have seen a few tasks: most of about the typical age, a tenth much slower."""
+
+    def alive(age: float) -> float:
+        z = log(max(age, 1e-9) / typical) / sqrt(2)
+        usual, slow = erfc(z / 0.5), erfc((z - log(3.0) / sqrt(2)) / 1.5)
+        return (0.9 * usual + 0.1 * slow) / 2
+
+    share = [alive(edge) for edge in _EDGES]
+    ends = [tasks * (a - b) + 1e-12 for a, b in pairwise(share)]
+    exposure = [
+        tasks * (a + b) / 2 * width + 1e-12
+        for (a, b), width in zip(pairwise(share), _WIDTHS, strict=True)
+    ]
+    return ends, exposure
+
+
+# By stage, on the stage's own clock: seconds for `text`, multiples of the time that it took to
+# get there for `first` and `complete`.
+_PRIORS = tuple(_prior(typical) for typical in (25.0, 1.6, 0.9))
+
+
+class _Hazard:
+    """How likely a stage is to end at an age, given that it has not ended yet.
+
+    Per bin of ages: how many stages ended in it, and how long stages were in it altogether. The
+    quotient is the hazard.
+    """
+
+    def __init__(self, prior: tuple[list[float], list[float]]) -> None:
+        self.prior = prior
+        self.ends = [0.0] * len(_WIDTHS)
+        self.exposure = [0.0] * len(_WIDTHS)
+        self._urge: list[float] | None = None
+
+    def urge(self) -> list[float]:
+        """The integral of the hazard's square root up to each edge."""
+        if self._urge is None:
+            roots = (
+                sqrt((end + ends) / (exposed + exposure)) * width
+                for end, ends, exposed, exposure, width in zip(
+                    self.prior[0], self.ends, self.prior[1], self.exposure, _WIDTHS, strict=True
+                )
+            )
+            self._urge = list(accumulate(roots, initial=0.0))
+        return self._urge
+
+    def age_after(self, age: float, more: float) -> float:
+        """Tell the age by which the urge has grown by so much since `age`."""
+        urge = self.urge()
+        i = min(bisect_right(_EDGES, age), len(_WIDTHS)) - 1
+        slope = (urge[i + 1] - urge[i]) / _WIDTHS[i]
+        wanted = urge[i] + slope * (age - _EDGES[i]) + more
+        i = min(bisect_right(urge, wanted), len(_WIDTHS)) - 1
+        slope = (urge[i + 1] - urge[i]) / _WIDTHS[i]
+        return _EDGES[i] + (wanted - urge[i]) / slope
+
+    def learn(self, low: float, high: float) -> None:
+        """Take in a stage that was seen going on at `low` and ended at `high`.
+
+        Where in between it ended is not known: one end is spread evenly.
+        """
+        done = 0.0
+        for i, (a, b) in enumerate(pairwise(_EDGES)):
+            inside = max(min(b, high) - max(a, low), 0.0)
+            share = inside / (high - low)
+            before = max(min(b, low) - a, 0.0)
+            self.ends[i] = self.ends[i] * _MEMORY + share
+            self.exposure[i] = self.exposure[i] * _MEMORY + before + inside * (1 - done - share / 2)
+            done += share
+        self._urge = None
+
+
+class HazardPaced:
+    """Look often when the stage is likely to end just now, and rarely otherwise: the default.
+
+    The likelihood to end now is called the hazard. A task that has just begun cannot be done yet;
+    around the usual time it is done any moment; one that is long overdue may take for ever. The
+    cheapest schedule looks with a density of `sqrt(hazard * weight / (2 * price))` (Keller 1974),
+    so the next look is due when the integral of `sqrt(hazard)` since the last one has reached
+    `sqrt(2 * price / weight)`.
+
+    The hazard begins as a guess and is learned from the session's own tasks, for each model and
+    stage. Later stages are measured in multiples of the time that the task took to reach them: a
+    task that was slow so far goes on slowly. At equal mean delay it needs about half the looks of
+    a fixed interval; but its slowest looks come later: at equal 99th percentile of the delay it
+    needs about 1.3 times as many.
+
+    Args:
+        price: What one look is worth: so much delay (a number is seconds; more than zero). The
+            number of looks goes with its inverse square root; the default makes about 30 a task.
+        learned: What an earlier session's `learned()` returned.
+
+    Raises:
+        InvalidRequest: `price` is not more than zero, or `learned` is not such a value.
+    """
+
+    def __init__(
+        self,
+        price: timedelta | float = timedelta(seconds=0.05),
+        learned: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.price = duration(price)
+        if self.price <= timedelta(0):
+            raise InvalidRequest("price", price, "must be more than zero")
+        self._price_s = self.price.total_seconds()
+        self._hazards: dict[str, tuple[_Hazard, ...]] = {}
+        for model, stages in (learned or {}).items():
+            self._restore(model, stages)
+
+    def gap_s(
+        self, awaited: Stage, entered_s: float, age_s: float, *, model: str, weights: Weights
+    ) -> float:
+        """Answer with the time until a look is worth its price, within the bounds."""
+        least_s, most_s = bounds_s(age_s)
+        position = awaited.position
+        weight = weights[position]
+        if weight <= 0:
+            return most_s
+        unit_s = _unit_s(position, entered_s)
+        age = max(age_s - entered_s, 0.0) / unit_s
+        more = sqrt(2 * self._price_s / weight / unit_s)
+        gap_s = (self._hazard(model, position).age_after(age, more) - age) * unit_s
+        return min(max(gap_s, least_s), most_s)
+
+    def learn(
+        self, ended: Stage, entered_s: float, before_s: float, after_s: float, *, model: str
+    ) -> None:
+        """Learn that the stage ended between the two looks."""
+        position = ended.position
+        unit_s = _unit_s(position, entered_s)
+        low = max(before_s - entered_s, 0.0) / unit_s
+        high = max((after_s - entered_s) / unit_s, 1e-3, low + 1e-6)
+        self._hazard(model, position).learn(low, high)
+
+    def learned(self) -> dict[str, Any]:
+        """Give what was learned as a small JSON value, for the next session's `HazardPaced`."""
+        return {
+            model: [
+                {"ends": _trimmed(hazard.ends), "exposure": _trimmed(hazard.exposure)}
+                for hazard in hazards
+            ]
+            for model, hazards in self._hazards.items()
+        }
+
+    def _restore(self, model: str, stages: Sequence[Mapping[str, Sequence[float]]]) -> None:
+        hazards = [self._hazard(model, position) for position in range(len(_PRIORS))]
+        try:
+            for hazard, stage in zip(hazards, stages, strict=True):
+                hazard.ends = _filled(stage["ends"])
+                hazard.exposure = _filled(stage["exposure"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise InvalidRequest("learned", stages, "must be what learned() returned") from error
+
+    def _hazard(self, model: str, position: int) -> _Hazard:
+        hazards = self._hazards.get(model)
+        if hazards is None:
+            hazards = self._hazards[model] = tuple(_Hazard(prior) for prior in _PRIORS)
+        return hazards[position]
+
+
+def bounds_s(age_s: float) -> tuple[float, float]:
+    """Tell the least and the greatest gap at a task's age.
+
+    In ordinary times 0.34 s and 20 s. After ten minutes a task is a rare straggler: its looks
+    thin out with its age, so that one which is stuck for 14 days costs less than a thousand.
+    """
+    least_s = max(LEAST_GAP_S, 0.01 * (age_s - 600.0))
+    most_s = max(20.0, 0.05 * age_s)
+    return least_s, most_s
+
+
+def _unit_s(position: int, entered_s: float) -> float:
+    return max(entered_s, 1.0) if position else 1.0
+
+
+def _filled(values: Sequence[float]) -> list[float]:
+    if len(values) > len(_WIDTHS) or not all(0 <= value < inf for value in values):
+        raise ValueError("must be at most as many numbers as there are bins")
+    return [*map(float, values), *[0.0] * (len(_WIDTHS) - len(values))]
+
+
+def _trimmed(values: list[float]) -> list[float]:
+    """Leave out the zeros at the end, and digits that say nothing."""
+    last = max((i for i, value in enumerate(values) if value > 1e-6), default=-1)
+    return [float(f"{value:.6g}") for value in values[: last + 1]]

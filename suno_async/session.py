@@ -13,7 +13,7 @@ from typing import Self, cast
 import aiohttp
 
 from suno_async.batch import Batch, OnProgress, Requests
-from suno_async.cadence import Cadence, Growing
+from suno_async.cadence import Cadence, HazardPaced
 from suno_async.clock import Clock, SystemClock, duration
 from suno_async.errors import InvalidRequest, SessionClosed
 from suno_async.media import Media, Stem
@@ -65,7 +65,7 @@ class SunoSession:
             upstream documents about 100.
         polls_per_second: The most polls per second for all tasks together; None for no limit.
             No task is ever asked more than 3 times a second (docs).
-        cadence: Decides when a task is looked at.
+        cadence: Decides when a task is looked at; `HazardPaced` unless given.
         timeout: The longest time of one call (a number is seconds); for uploads and downloads the
             longest silence.
         retry: How stubborn to be after failures.
@@ -112,7 +112,7 @@ class SunoSession:
         self._window = count, duration(window).total_seconds()
         self._max_in_flight = max_in_flight
         self._polls_per_second = polls_per_second
-        self._cadence = cadence or Growing()
+        self._cadence = cadence or HazardPaced()
         self._timeout_s = duration(timeout).total_seconds()
         self._policy = retry or RetryPolicy()
         self._client_session = client_session
