@@ -1,17 +1,16 @@
 """The command `suno-async` (extra `cli`)."""
 
 import sys
+from importlib.util import find_spec
 
-_LIBRARIES = {"typer", "rich"}
+_LIBRARIES = ("typer", "rich")
 
 
 def main() -> None:
     """Run the command; without its libraries say which extra brings them."""
-    try:
-        from suno_async.cli.app import run
-    except ModuleNotFoundError as error:
-        missing = (error.name or "").partition(".")[0]
-        if missing not in _LIBRARIES:
-            raise
-        sys.exit(f"suno-async: this command needs {missing}: pip install 'suno-async[cli]'")
+    for name in _LIBRARIES:
+        if find_spec(name) is None:
+            sys.exit(f"suno-async: this command needs {name}: pip install 'suno-async[cli]'")
+    from suno_async.cli.app import run
+
     run()

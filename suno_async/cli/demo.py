@@ -15,9 +15,9 @@ from suno_async.cli.songs import Song, make_song
 from suno_async.sandbox import Sandbox, sing
 
 _STEM_S = 6
-# at this pace a typical task takes 4 s
-_TIME_SCALE = 0.03
-_POLL_INTERVAL = timedelta(seconds=0.4)
+# at this pace a typical task takes 3 s
+_TIME_SCALE = 0.02
+_POLL_INTERVAL = timedelta(seconds=0.34)
 _STYLES = (
     ("Morning Piano", "relaxing, piano, soothing"),
     ("Night Drive", "electronic, synthwave, fast"),

@@ -48,7 +48,7 @@ def shown(board: Board, console: Console, heading: str) -> Iterator[None]:
         yield
         return
     with Live(
-        get_renderable=lambda: _screen(board, console, heading),
+        get_renderable=lambda: screen(board, console, heading),
         console=console,
         refresh_per_second=_REFRESHES_PER_SECOND,
         transient=True,
@@ -98,7 +98,8 @@ def _just_submitted(entry: Entry) -> bool:
     return entry.state is State.RUNNING and entry.stage is None
 
 
-def _screen(board: Board, console: Console, heading: str) -> RenderableType:
+def screen(board: Board, console: Console, heading: str) -> RenderableType:
+    """Draw how a run stands: a line for each song, as many as the terminal has room for."""
     room = max(console.size.height - _OTHER_LINES, 1)
     visible = _most_interesting(board.entries, room)
     table = Table.grid(padding=(0, 1), expand=True)
@@ -171,8 +172,10 @@ def print_result(board: Board, console: Console, out: Path) -> None:
         title = Text(printable(entry.title))
         style = _STYLES[entry.state] if entry.state is State.FAILED else ""
         table.add_row(title, _reached(entry), seconds, Text(files), style=style)
-    # what is written to a file or a pipe keeps its names whole, however long its lines get
-    console.print(table, width=None if console.is_terminal else _UNLIMITED)
+    if not console.is_terminal:
+        # what is written to a file or a pipe keeps its names whole, however long its lines get
+        console = Console(file=console.file, width=_UNLIMITED)
+    console.print(table)
     saved = sum(len(entry.files) for entry in board.entries)
     line = f"{saved} {'file' if saved == 1 else 'files'} in {out}: {_summary(board)}"
     console.print(line, markup=False, highlight=False, soft_wrap=True)

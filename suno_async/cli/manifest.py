@@ -70,7 +70,7 @@ def _rows(path: Path, text: str) -> Iterator[_Found]:
         return _csv_rows(path, text)
     if text.lstrip().startswith("["):
         return _array_rows(path, text)
-    return _json_lines(text)
+    return _single_object(text) or _json_lines(text)
 
 
 def _row(path: Path, line: int, values: dict[str, Any] | str, defaults: Mapping[str, Any]) -> Row:
@@ -87,6 +87,18 @@ def _row(path: Path, line: int, values: dict[str, Any] | str, defaults: Mapping[
         return Row(source, shown, make_song({**common, **given}, path.parent))
     except InvalidRequest as error:
         return Row(source, shown, problem=sentence(error))
+
+
+def _single_object(text: str) -> Iterator[_Found] | None:
+    try:
+        value = json.loads(text)
+    except (json.JSONDecodeError, RecursionError):
+        return None
+    return (
+        iter([(text[: text.index("{")].count("\n") + 1, value)])
+        if isinstance(value, dict)
+        else None
+    )
 
 
 def _json_lines(text: str) -> Iterator[_Found]:

@@ -1,0 +1,90 @@
+"""The command in a process of its own, as a person starts it."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from attrs import define, frozen
+
+import suno_async
+from suno_async.sandbox import Sandbox
+
+_CALL = "from suno_async.cli import main; main()"
+_LIMIT_S = 60.0
+
+
+@frozen
+class Ended:
+    """How a command ended."""
+
+    status: int
+    out: str
+    err: str
+
+
+@define(eq=False)
+class Running:
+    """A command that runs."""
+
+    process: asyncio.subprocess.Process
+    seen: str = ""
+
+    async def until(self, text: str) -> str:
+        """Wait until it has printed a line with this text; return the line."""
+        assert self.process.stdout is not None
+        async with asyncio.timeout(_LIMIT_S):
+            while line := (await self.process.stdout.readline()).decode():
+                self.seen += line
+                if text in line:
+                    return line
+        raise AssertionError(f"{text!r} was never printed, but: {self.seen}")
+
+    async def end(self) -> Ended:
+        """Wait until it ends."""
+        async with asyncio.timeout(_LIMIT_S):
+            out, err = await self.process.communicate()
+        ended = Ended(self.process.returncode or 0, self.seen + out.decode(), err.decode())
+        assert "Traceback" not in ended.out + ended.err
+        return ended
+
+
+@frozen
+class Command:
+    """Starts the command in a folder.
+
+    Args:
+        folder: Where it runs.
+        sandbox: The service.
+    """
+
+    folder: Path
+    sandbox: Sandbox
+
+    @property
+    def service(self) -> tuple[str, ...]:
+        """The options that lead to the sandbox, and let it be looked at often."""
+        return "--base-url", self.sandbox.base_url, "--interval", "0.34"
+
+    async def start(
+        self, *words: str, key: str | None = None, before: Callable[[], None] | None = None
+    ) -> Running:
+        """Start it with the sandbox's key, or another one; `before` runs in the new process."""
+        root = str(Path(suno_async.__file__).parent.parent)
+        api_key = self.sandbox.api_key if key is None else key
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", _CALL, *words),
+            cwd=self.folder,
+            env={**os.environ, "PYTHONPATH": root, "APIKLEY_API_KEY": api_key},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            preexec_fn=before,
+        )
+        return Running(process)
+
+    async def run(
+        self, *words: str, key: str | None = None, before: Callable[[], None] | None = None
+    ) -> Ended:
+        """Run it to its end."""
+        return await (await self.start(*words, key=key, before=before)).end()

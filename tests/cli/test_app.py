@@ -1,0 +1,101 @@
+"""What the command refuses by itself, and what it tells about itself."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import suno_async
+from suno_async.cli.app import app
+
+SONG = ["--title", "One", "--tags", "piano", "--negative-tags", "metal"]
+
+
+@pytest.fixture(autouse=True)
+def _key(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    monkeypatch.setenv("APIKLEY_API_KEY", "a-key")
+    monkeypatch.chdir(folder)
+
+
+def refusal(*words: str) -> str:
+    """Run the command, which must refuse; return the sentence."""
+    result = CliRunner().invoke(app, list(words))
+    assert result.exit_code == 1
+    assert isinstance(result.exception, SystemExit)
+    assert result.stderr.count("\n") == 1
+    return result.stderr.strip()
+
+
+def test_a_missing_key_says_how_to_give_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No key, nothing sent."""
+    monkeypatch.delenv("APIKLEY_API_KEY")
+    said = refusal("generate", "--upload-url", "https://example.com/a.wav", *SONG)
+    assert said == "suno-async: no API key: set the environment variable APIKLEY_API_KEY"
+
+
+@pytest.mark.parametrize(
+    ("stem", "reason"),
+    [
+        ("none.wav", "must be a readable file (No such file or directory)"),
+        (".", "must be a readable file (Is a directory)"),
+        ("empty.wav", "must not be an empty file"),
+    ],
+)
+@pytest.mark.parametrize("words", [("demo",), ("generate", *SONG)])
+def test_an_unreadable_stem_is_one_sentence(
+    folder: Path, words: tuple[str, ...], stem: str, reason: str
+) -> None:
+    """A stem that is missing, a folder, or empty is refused before anything is sent."""
+    (folder / "empty.wav").touch()
+    assert f"stem {reason}" in refusal(*words, "--stem", stem)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--style-weight", "0.333"], "--style-weight must be a number from 0 to 1"),
+        (["--audio-weight", "2"], "--audio-weight must be a number from 0 to 1"),
+        (["--title", " "], "--title must be text that is not blank"),
+        (["--upload-url", "ftp://x/y"], "--stem or upload_url is required, and not both"),
+        (["--callback-url", "nowhere"], "--callback-url must be an http or https URL"),
+        (["--base-url", "nowhere"], "base_url must be an http or https URL"),
+        (["--manifest", "none.csv"], "cannot read the manifest: none.csv: No such file"),
+    ],
+)
+def test_a_bad_option_is_named(options: list[str], said: str) -> None:
+    """The sentence begins with the option and its rule."""
+    words = ("generate", "--stem", "short.wav", *SONG, *options)
+    assert refusal(*words).startswith(f"suno-async: {said}")
+
+
+def test_a_bad_time_is_named() -> None:
+    """`--submitted-at` takes ISO 8601."""
+    said = refusal("fetch", "some-task", "--submitted-at", "yesterday")
+    assert said.endswith("must be a time such as 2026-01-31T12:00:00Z, not 'yesterday'")
+
+
+def test_the_version() -> None:
+    """`--version` prints the package's version."""
+    result = CliRunner().invoke(app, ["--version"])
+    assert result.stdout == f"suno-async {suno_async.__version__}\n"
+
+
+@pytest.mark.parametrize("name", ["generate", "fetch"])
+def test_no_option_takes_the_key(name: str) -> None:
+    """A key on the command line would show in the list of processes."""
+    assert "api-key" not in CliRunner().invoke(app, [name, "--help"]).stdout
+
+
+@pytest.mark.parametrize("missing", ["typer", "rich"])
+def test_a_missing_library_names_the_extra(missing: str) -> None:
+    """Without the extra, the command says in one sentence how to get it."""
+    call = f"import sys; sys.modules[{missing!r}] = None; from suno_async.cli import main; main()"
+    root = Path(suno_async.__file__).parent.parent
+    ended = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", call], capture_output=True, text=True, cwd=root, check=False
+    )
+    assert ended.returncode == 1
+    said = f"suno-async: this command needs {missing}: pip install 'suno-async[cli]'\n"
+    assert ended.stderr == said

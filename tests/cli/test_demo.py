@@ -1,0 +1,45 @@
+"""`suno-async demo`: the whole main job without a key."""
+
+import asyncio
+import wave
+from pathlib import Path
+
+from .command import Command
+
+
+def frames(path: Path) -> int:
+    """Count the frames of a WAV file."""
+    with wave.open(str(path)) as file:
+        return int(file.getnframes())
+
+
+async def test_the_demo_leaves_two_playable_files_per_song(command: Command) -> None:
+    """Every song ends complete, with two different files as long as the stem."""
+    ended = await command.run("demo", "--count", "4", "--out", "songs", key="")
+    files = list((command.folder / "songs").iterdir())
+    assert ended.status == 0
+    assert len(files) == len({path.read_bytes() for path in files}) == 8
+    assert {frames(path) for path in files} == {6 * 22_050}
+    assert ended.err == ""
+    for title in ("Morning Piano", "Night Drive", "Kitchen Radio", "Paper Boats"):
+        named = [path.name for path in files if path.name.startswith(title)]
+        assert len(named) == 2
+        assert all(name in ended.out for name in named)
+    assert "8 files in songs: 4 saved" in ended.out
+
+
+async def test_the_demo_takes_a_stem_and_never_mixes_runs(command: Command) -> None:
+    """Runs with other stems have the same titles and folder, and yet files of their own."""
+    words = ("demo", "--count", "1", "--stem")
+    runs = (command.run(*words, name, key="") for name in ("short.wav", "long.wav"))
+    assert [ended.status for ended in await asyncio.gather(*runs)] == [0, 0]
+    lengths = sorted(frames(path) for path in (command.folder / "accompaniments").iterdir())
+    assert lengths == [11_025, 11_025, 132_300, 132_300]
+
+
+async def test_a_stem_that_is_no_audio_fails_in_sentences(command: Command) -> None:
+    """The service's refusal is shown for each song, and nothing is saved."""
+    (command.folder / "notes.wav").write_text("la la la")
+    ended = await command.run("demo", "--count", "2", "--stem", "notes.wav", key="")
+    assert ended.status == 1
+    assert ended.err.count("not a WAV file") == 2

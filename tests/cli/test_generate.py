@@ -1,0 +1,205 @@
+"""`suno-async generate` and `fetch` against a service over sockets."""
+
+import asyncio
+import json
+import resource
+import shlex
+import signal
+from pathlib import Path
+
+import pytest
+
+from suno_async.sandbox import Call, Delay, HttpError, TaskScript
+
+from .command import Command
+
+SONG = ("--title", "One", "--tags", "piano", "--negative-tags", "metal")
+
+
+def saved(command: Command, out: str = "accompaniments") -> list[Path]:
+    """List the audio files that a command has left."""
+    return sorted((command.folder / out).glob("*.wav"))
+
+
+def fetch_command(err: str) -> list[str]:
+    """Find the command that was printed for getting what is left behind, without its name."""
+    line = next(line for line in err.splitlines() if line.strip().startswith("suno-async fetch"))
+    return shlex.split(line)[1:]
+
+
+def write_csv(command: Command, *rows: str) -> str:
+    """Write a manifest of songs; return its name."""
+    lines = ["title,tags,negative_tags,stem,style_weight", *rows]
+    (command.folder / "songs.csv").write_text("\n".join(lines) + "\n")
+    return "songs.csv"
+
+
+async def test_options_make_one_song(command: Command) -> None:
+    """A stem and a few options give two files for one charge, with every option passed on."""
+    more = ("--model", "V5", "--vocal-gender", "f", "--style-weight", "0.29")
+    ended = await command.run("generate", *command.service, "--stem", "short.wav", *SONG, *more)
+    assert ended.status == 0
+    assert len(saved(command)) == 2
+    assert len(command.sandbox.ledger) == 1
+    request = next(iter(command.sandbox.tasks.values())).request
+    asked = {name: request[name] for name in ("title", "model", "vocalGender")}
+    assert asked == {"title": "One", "model": "V5", "vocalGender": "f"}
+    assert float(str(request["styleWeight"])) == 0.29
+
+
+async def test_a_bad_row_is_named_while_the_others_run(command: Command) -> None:
+    """File and line of a bad row are on stderr; the rest is made, from a stem uploaded once."""
+    manifest = write_csv(
+        command,
+        "One,piano,metal,short.wav,0.5",
+        "Two,rock,metal,short.wav,1.5",
+        "Three,jazz,metal,short.wav,",
+    )
+    ended = await command.run("generate", *command.service, "--manifest", manifest)
+    assert ended.status == 1
+    rule = "style_weight must be a number from 0 to 1 with at most two decimals, not 1.5"
+    assert ended.err == f"songs.csv:3: {rule}\n"
+    assert len(saved(command)) == 4
+    tasks = command.sandbox.tasks.values()
+    assert {str(task.request["title"]) for task in tasks} == {"One", "Three"}
+    assert len({str(task.request["uploadUrl"]) for task in tasks}) == 1
+    assert sum("stream-upload" in seen.path for seen in command.sandbox.requests) == 1
+
+
+async def test_a_wrong_key_is_one_sentence(command: Command) -> None:
+    """Nothing is submitted with a key that the service refuses, which is not shown either."""
+    words = ("generate", *command.service, "--stem", "short.wav", *SONG)
+    ended = await command.run(*words, key="not-the-key")
+    assert ended.status == 1
+    assert ended.err.count("\n") == 1
+    assert "check APIKLEY_API_KEY" in ended.err
+    assert "not-the-key" not in ended.out + ended.err
+    assert command.sandbox.submissions == []
+
+
+async def test_an_unreachable_service_is_one_sentence(command: Command) -> None:
+    """Nobody listens: the sentence names the address."""
+    words = ("generate", *command.service, "--stem", "short.wav", *SONG)
+    await command.sandbox.stop()
+    ended = await command.run(*words)
+    assert ended.status == 1
+    assert ended.err.count("\n") == 1
+    assert ended.err.startswith("suno-async: cannot reach the service")
+    assert command.sandbox.base_url.removeprefix("http://") in ended.err
+
+
+async def test_a_full_disk_loses_nothing(command: Command) -> None:
+    """What has no room is named with the command that gets it later; the others are saved."""
+    manifest = write_csv(command, "Long,piano,metal,long.wav,", "Short,rock,metal,short.wav,")
+
+    def leave_room_for_the_short_one() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+
+    words = ("generate", *command.service, "--manifest", manifest)
+    ended = await command.run(*words, before=leave_room_for_the_short_one)
+    assert ended.status == 1
+    assert [path.name.split()[0] for path in saved(command)] == ["Short", "Short"]
+    assert "songs.csv:2: Long: the download failed: no room left on the disk" in ended.err
+
+    fetched = await command.run(*fetch_command(ended.err), "--interval", "0.34")
+    assert fetched.status == 0
+    assert len(saved(command)) == 4
+    assert len(command.sandbox.ledger) == 2
+
+
+async def test_a_folder_that_cannot_be_written_costs_nothing(command: Command) -> None:
+    """The folder is tried before anything is sent."""
+    (command.folder / "taken").write_text("a file")
+    words = ("generate", *command.service, "--stem", "short.wav", *SONG)
+    ended = await command.run(*words, "--out", "taken")
+    assert ended.status == 1
+    assert ended.err == "suno-async: cannot write into taken: File exists\n"
+    assert command.sandbox.requests == []
+
+
+async def test_running_out_of_credits_names_what_was_not_submitted(command: Command) -> None:
+    """What could be paid is saved; the rest is said to be not submitted, in a sentence each."""
+    command.sandbox.credits = 10
+    rows = [f"Song {number},piano,metal,short.wav," for number in range(4)]
+    words = ("generate", *command.service, "--manifest", write_csv(command, *rows))
+    ended = await command.run(*words, "--max-in-flight", "1")
+    assert ended.status == 1
+    assert len(saved(command)) == 2
+    assert ended.err.count("out of credits") == 3
+    assert ended.err.count("not submitted: out of credits") == 2
+    assert "suno-async fetch" not in ended.err
+
+
+async def test_a_task_that_fails_for_good_is_not_offered_again(command: Command) -> None:
+    """The task's id is named with the reason; there is nothing to fetch."""
+    command.sandbox.script(TaskScript((("SENSITIVE_WORD_ERROR", 1.0),)))
+    words = ("generate", *command.service, "--stem", "short.wav", *SONG)
+    ended = await command.run(*words)
+    assert ended.status == 1
+    assert next(iter(command.sandbox.tasks)) in ended.err
+    assert "SENSITIVE_WORD_ERROR" in ended.err
+    assert "suno-async fetch" not in ended.err
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+async def test_an_interruption_names_the_tasks_that_go_on(
+    command: Command, how: signal.Signals
+) -> None:
+    """Ctrl-C or a request to terminate prints the ids, and the command that re-attaches them."""
+    command.sandbox.script(TaskScript(()))
+    words = ("generate", *command.service, "--stem", "short.wav", *SONG)
+    running = await command.start(*words)
+    await running.until("submitted as task")
+    running.process.send_signal(how)
+    ended = await running.end()
+    assert ended.status == 130
+    assert fetch_command(ended.err)[-1] == next(iter(command.sandbox.tasks))
+
+
+async def test_an_interrupted_submission_is_not_forgotten(command: Command) -> None:
+    """A submission that is being answered when Ctrl-C comes still gives its task id."""
+    command.sandbox.inject(Call.SUBMIT, Delay(0.3, processed=True))
+    running = await command.start("generate", *command.service, "--stem", "short.wav", *SONG)
+    await running.until("uploading the stem")
+    while not command.sandbox.tasks:  # noqa: ASYNC110 - the sandbox has no event for it
+        await asyncio.sleep(0.01)
+    running.process.send_signal(signal.SIGINT)
+    ended = await running.end()
+    assert fetch_command(ended.err)[-1] == next(iter(command.sandbox.tasks))
+
+
+async def test_an_uncertain_submission_is_said_to_be_one(command: Command) -> None:
+    """A gateway's error after the request: it may have been charged, and is not repeated."""
+    command.sandbox.inject(Call.SUBMIT, HttpError(502, processed=True))
+    ended = await command.run("generate", *command.service, "--stem", "short.wav", *SONG)
+    assert ended.status == 1
+    assert "may have been charged" in ended.err
+    assert len(command.sandbox.ledger) == 1
+
+
+async def test_fetch_names_an_unknown_task_and_saves_the_others(command: Command) -> None:
+    """One id that is wrong spoils no other; each is fetched once."""
+    generated = await command.run(
+        "generate", *command.service, "--stem", "short.wav", *SONG, "--out", "first"
+    )
+    task_id = next(iter(command.sandbox.tasks))
+    old = ("--submitted-at", "2020-01-01")
+    ended = await command.run("fetch", *command.service, "--out", "second", task_id, task_id)
+    expired = await command.run("fetch", *command.service, *old, "no-such-task")
+    assert (generated.status, ended.status, expired.status) == (0, 0, 1)
+    assert [path.name for path in saved(command, "second")] == [
+        path.name for path in saved(command, "first")
+    ]
+    assert expired.err.startswith("task no-such-task expired")
+
+
+async def test_a_json_manifest_takes_its_defaults_from_options(command: Command) -> None:
+    """One stem and many styles: what a row does not give comes from the options."""
+    rows = [{"title": "A", "tags": "jazz"}, {"title": "B", "tags": "rock", "stem": "long.wav"}]
+    (command.folder / "songs.json").write_text(json.dumps(rows))
+    defaults = ("--stem", "short.wav", "--negative-tags", "metal")
+    words = ("generate", *command.service, "--manifest", "songs.json", *defaults)
+    ended = await command.run(*words)
+    assert ended.status == 0
+    sizes = {path.name[0]: path.stat().st_size for path in saved(command)}
+    assert sizes["A"] < sizes["B"]
