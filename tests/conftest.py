@@ -1,0 +1,43 @@
+"""Fixtures for all tests; what they are made of is in `tests.world`, to be imported from there.
+
+- `world`: sandbox and virtual clock; `world.session(...)` makes a session, `await world.run(...)`
+  lets time jump.
+- `sandbox`: a sandbox on the machine's clock that finishes tasks at once, for what takes no time.
+- `suno`: an open session for `sandbox` that repeats at once.
+
+Other settings: `async with virtual_world(...)`, `Sandbox(...)`, `session_for(sandbox, ...)`.
+"""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from hypothesis import settings
+
+from suno_async import SunoSession
+from suno_async.sandbox import Sandbox
+
+from .world import EAGER, World, session_for, virtual_world
+
+settings.register_profile("suite", deadline=None, derandomize=True, max_examples=100)
+settings.load_profile("suite")
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    """A sandbox on a virtual clock; its tasks reach their stages at exactly 22, 65, 130 s."""
+    async with virtual_world() as entered:
+        yield entered
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[Sandbox]:
+    """A sandbox on the machine's clock, without limits; its tasks are complete at once."""
+    async with Sandbox(time_scale=0, submissions_per_window=None) as entered:
+        yield entered
+
+
+@pytest.fixture
+async def suno(sandbox: Sandbox) -> AsyncIterator[SunoSession]:
+    """An open session for `sandbox`, without a window in the way, that repeats at once."""
+    async with session_for(sandbox, retry=EAGER, submissions_per_window=(1000, 0.001)) as entered:
+        yield entered

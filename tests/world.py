@@ -1,0 +1,84 @@
+"""What nearly every test needs: a request, a sandbox, a session for it, and time that jumps.
+
+Sandbox and session share one `VirtualClock`, so days pass in milliseconds: what takes virtual time
+is awaited through `World.run`, which lets time jump to the next timer whenever no call is under
+way. Calls themselves go over real sockets and take real time, in which the clock stands still.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from attrs import frozen
+
+from suno_async import AddInstrumentalRequest, RetryPolicy, SunoSession, VirtualClock
+from suno_async.sandbox import Sandbox, Timings
+
+T = TypeVar("T")
+
+# A session on the machine's clock that repeats at once; tests on a virtual clock take the default.
+EAGER = RetryPolicy(base=timedelta(milliseconds=1), cap=timedelta(milliseconds=2))
+
+
+def song(**changes: Any) -> AddInstrumentalRequest:
+    """Make a request that the service takes, with some fields changed."""
+    fields: dict[str, Any] = {
+        "upload_url": "https://example.com/stem.wav",
+        "title": "Relaxing Piano",
+        "tags": "relaxing, piano",
+        "negative_tags": "heavy metal",
+    }
+    return AddInstrumentalRequest(**{**fields, **changes})
+
+
+def session_for(sandbox: Sandbox, **settings: Any) -> SunoSession:
+    """Make a session (still to be entered) that talks to a sandbox, with its key and its clock."""
+    usual: dict[str, Any] = {
+        "api_key": sandbox.api_key,
+        "base_url": sandbox.base_url,
+        "clock": sandbox.clock,
+        "timeout": 5,
+    }
+    return SunoSession(**{**usual, **settings})
+
+
+@frozen
+class World:
+    """A sandbox and the virtual clock that it shares with its sessions."""
+
+    sandbox: Sandbox
+    clock: VirtualClock
+
+    def session(self, **settings: Any) -> SunoSession:
+        """Make a session (still to be entered) for the sandbox, on the virtual clock."""
+        return session_for(self.sandbox, **settings)
+
+    async def run(self, awaitable: Awaitable[T]) -> T:
+        """Await something while time jumps from timer to timer, never during a call.
+
+        Between the sending of bytes and their arrival neither side counts as busy; in one process
+        that takes up to 17 rounds of the event loop, and time jumps after three times as many.
+        """
+        return await self.clock.run(awaitable, idle=self.sandbox.idle, settle_passes=50)
+
+    async def pass_time(self, seconds: float) -> None:
+        """Let virtual time pass, with everything that happens in it."""
+        await self.run(self.clock.sleep(seconds))
+
+
+@asynccontextmanager
+async def virtual_world(**settings: Any) -> AsyncIterator[World]:
+    """Run a sandbox on a virtual clock; its tasks reach their stages at exactly 22, 65, 130 s."""
+    clock = VirtualClock()
+    usual: dict[str, Any] = {"clock": clock, "timings": Timings(sigma=0.0)}
+    async with Sandbox(**{**usual, **settings}) as sandbox:
+        yield World(sandbox, clock)
+
+
+async def until(holds: Callable[[], object]) -> None:
+    """Wait in real time, briefly, for something that sockets bring about."""
+    async with asyncio.timeout(5):
+        while not holds():  # noqa: ASYNC110 - sockets set no event
+            await asyncio.sleep(0.001)
