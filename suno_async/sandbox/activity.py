@@ -1,8 +1,5 @@
 """Whether anything is under way that virtual time must not overtake."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from suno_async.clock import Clock
 
 
@@ -22,19 +19,18 @@ class Activity:
         """Whether nothing is being done, or only waiting for the clock."""
         return self._under_way == 0
 
-    @contextmanager
-    def working(self) -> Iterator[None]:
-        """Count as work what is done inside."""
+    def begin(self) -> None:
+        """Count a piece of work until `end`."""
         self._under_way += 1
-        try:
-            yield
-        finally:
-            self._under_way -= 1
+
+    def end(self) -> None:
+        """Stop counting a piece of work."""
+        self._under_way -= 1
 
     async def sleep(self, seconds: float) -> None:
         """Wait on the clock in the midst of work, without counting as work meanwhile."""
-        self._under_way -= 1
+        self.end()
         try:
             await self._clock.sleep(seconds)
         finally:
-            self._under_way += 1
+            self.begin()

@@ -149,14 +149,18 @@ class Courier:
         for planned in due.values():
             sending = asyncio.get_running_loop().create_task(self._send_all(planned))
             self._sending.add(sending)
-            sending.add_done_callback(self._sending.discard)
+            self._activity.begin()
+            sending.add_done_callback(self._sent)
         self._arm()
 
+    def _sent(self, sending: asyncio.Task[None]) -> None:
+        self._sending.discard(sending)
+        self._activity.end()
+
     async def _send_all(self, planned: _Planned) -> None:
-        with self._activity.working():
-            for kind, position in planned.events:
-                for _ in range(planned.task.script.callbacks.copies):
-                    await self._send(planned.task, kind, position)
+        for kind, position in planned.events:
+            for _ in range(planned.task.script.callbacks.copies):
+                await self._send(planned.task, kind, position)
 
     async def _send(self, task: SandboxTask, kind: str, position: int) -> None:
         body = callback(task, kind, position, self.media_url)

@@ -1,5 +1,6 @@
 """The calls of the API and of the file host: HTTP on one side, the service on the other."""
 
+import asyncio
 import hmac
 import json
 from collections import Counter
@@ -76,6 +77,7 @@ class Calls:
         self._expected = f"Bearer {api_key}".encode()
         self._clock = clock
         self._activity = activity
+        self._answering: set[asyncio.Task[None]] = set()
         self._service = service
         self._ledger = ledger
         self._faults = faults
@@ -105,9 +107,29 @@ class Calls:
         keep(self.requests, seen)
         method, handler = self._routes.get(request.path, ("GET", self._file))
         if request.method == method or (handler == self._file and request.method == "HEAD"):
-            with self._activity.working():
-                return await handler(request)
+            return await self._tracked(request, handler)
         return refuse(404, "no such resource", self._service.dialect(), status=404)
+
+    async def _tracked(self, request: web.BaseRequest, handler: Handler) -> web.StreamResponse:
+        self._activity.begin()
+        self._answering.add(request.task)
+        try:
+            return await handler(request)
+        finally:
+            self._answering.discard(request.task)
+            self._activity.end()
+
+    async def abandon(self) -> None:
+        """Cancel the answers under way.
+
+        The web server does so for open connections only: an answer whose caller has hung up goes
+        on, as it does at a real service, and would outlive the sandbox.
+        """
+        answering = set(self._answering)
+        for task in answering:
+            task.cancel()
+        if answering:
+            await asyncio.wait(answering)
 
     # --- submit
 

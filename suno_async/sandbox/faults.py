@@ -162,7 +162,7 @@ class Throttle:
 
     Args:
         chunk_bytes: How much is sent at a time.
-        pause_s: Seconds on the sandbox's clock after each chunk.
+        pause_s: Seconds on the sandbox's clock between two chunks.
     """
 
     chunk_bytes: int = 16_384

@@ -138,6 +138,7 @@ async def _drip(
     response.content_length = len(body)
     await response.prepare(request)
     for at in range(0, len(body), fault.chunk_bytes):
+        if at:
+            await activity.sleep(fault.pause_s)
         await response.write(body[at : at + fault.chunk_bytes])
-        await activity.sleep(fault.pause_s)
     return response

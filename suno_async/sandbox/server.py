@@ -198,6 +198,7 @@ class Sandbox:
             return
         await self._stop_accepting()
         await self.drop_connections()
+        await self._calls.abandon()
         await runner.cleanup()
         self._server = self._listener = None
 

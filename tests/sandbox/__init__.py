@@ -1,0 +1,1 @@
+"""The sandbox, looked at from its wire."""

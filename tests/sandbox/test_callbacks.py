@@ -1,0 +1,259 @@
+"""Delivering callbacks to a receiver on this machine."""
+
+import asyncio
+import base64
+import hashlib
+import hmac
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from suno_async.sandbox import CallbackScript, Dialect, TaskScript, Timings
+
+from .caller import Caller, calling, until
+
+
+class Receiver:
+    """Take callbacks and answer with the given statuses in turn, then with 200."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.bodies: list[dict[str, Any]] = []
+        self.headers: list[dict[str, str]] = []
+        self.statuses: list[int] = []
+        self.hang: asyncio.Event | None = None
+
+    async def take(self, request: web.BaseRequest) -> web.Response:
+        """Take one callback."""
+        self.bodies.append(json.loads(await request.read()))
+        self.headers.append(dict(request.headers))
+        if self.hang is not None:
+            await self.hang.wait()
+        status = self.statuses.pop(0) if self.statuses else 200
+        return web.json_response({"code": 200, "msg": "success"}, status=status)
+
+    @property
+    def kinds(self) -> list[str]:
+        """The types received, in the order of arrival."""
+        return [str(body["data"]["callbackType"]) for body in self.bodies]
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    """A receiver that is listening."""
+    receiver = Receiver()
+    runner = web.ServerRunner(web.Server(receiver.take), shutdown_timeout=0.05)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    receiver.url = f"http://127.0.0.1:{runner.addresses[0][1]}/callback"
+    yield receiver
+    await runner.cleanup()
+
+
+@asynccontextmanager
+async def delivering(receiver: Receiver, *scripts: TaskScript, **settings: Any) -> Any:
+    """Run a sandbox with one task for the receiver."""
+    async with calling(timings=Timings(sigma=0), **settings) as caller:
+        caller.sandbox.script(*scripts)
+        yield caller, await caller.submit(callBackUrl=receiver.url)
+
+
+async def arrived(caller: Caller, count: int, receiver: Receiver) -> None:
+    """Wait until so many attempts are recorded."""
+    await until(lambda: len(caller.sandbox.deliveries) >= count)
+    assert len(caller.sandbox.deliveries) == count
+    assert len(receiver.bodies) == count
+
+
+async def test_stages_are_called_back_at_their_time(receiver: Receiver) -> None:
+    """`text`, `first` and `complete` come when the stage is reached and not before."""
+    async with delivering(receiver) as (caller, _):
+        for count, advance in enumerate((22, 43, 65), 1):
+            caller.clock.advance(advance - 0.1)
+            await asyncio.sleep(0.005)
+            assert len(receiver.bodies) == count - 1
+            caller.clock.advance(0.1)
+            await arrived(caller, count, receiver)
+        assert receiver.kinds == ["text", "first", "complete"]
+        assert [delivery.at for delivery in caller.sandbox.deliveries] == [22, 65, 130]
+
+
+async def test_a_callback_has_the_documented_shape(receiver: Receiver) -> None:
+    """Fields are in snake case, but for createTime, and the tracks are record-info's."""
+    async with delivering(receiver, TaskScript(stages=[("SUCCESS", 9)])) as (caller, task_id):
+        caller.clock.advance(9)
+        await arrived(caller, 1, receiver)
+        track = (await caller.tracks(task_id))[0]
+    body = receiver.bodies[0]
+    assert (body["code"], body["msg"]) == (200, "All generated successfully.")
+    assert {name: body["data"][name] for name in ("callbackType", "task_id")} == {
+        "callbackType": "complete",
+        "task_id": task_id,
+    }
+    assert body["data"]["data"][0] == {
+        "id": track["id"],
+        "audio_url": track["audioUrl"],
+        "stream_audio_url": track["streamAudioUrl"],
+        "image_url": track["imageUrl"],
+        "prompt": track["prompt"],
+        "model_name": track["modelName"],
+        "title": track["title"],
+        "tags": track["tags"],
+        "createTime": track["createTime"],
+        "duration": track["duration"],
+    }
+
+
+async def test_a_failure_is_called_back(receiver: Receiver) -> None:
+    """`error` carries the code in the body's own code, and no tracks."""
+    script = TaskScript(
+        stages=[("GENERATE_AUDIO_FAILED", 5)], error_code="413", error_message="matches a work"
+    )
+    async with delivering(receiver, script) as (caller, task_id):
+        caller.clock.advance(5)
+        await arrived(caller, 1, receiver)
+    assert receiver.bodies[0] == {
+        "code": 413,
+        "msg": "matches a work",
+        "data": {"callbackType": "error", "task_id": task_id, "data": []},
+    }
+
+
+async def test_an_undelivered_callback_is_repeated(receiver: Receiver) -> None:
+    """Anything but 200 is tried again after a pause, three times in all, and then given up."""
+    receiver.statuses = [500, 404, 503, 200]
+    script = TaskScript(stages=[("SUCCESS", 5)])
+    async with delivering(receiver, script) as (caller, task_id):
+        for count, advance in enumerate((5, 2, 4), 1):
+            caller.clock.advance(advance)
+            await arrived(caller, count, receiver)
+            await until(caller.sandbox.idle)
+        caller.clock.advance(1000)
+        await asyncio.sleep(0.005)
+        assert [(d.attempt, d.status) for d in caller.sandbox.deliveries] == [
+            (1, 500),
+            (2, 404),
+            (3, 503),
+        ]
+        assert (await caller.details(task_id))["status"] == "SUCCESS"
+
+
+async def test_a_receiver_that_is_not_there_changes_nothing() -> None:
+    """A refused connection is recorded as such, and the task goes on."""
+    receiver = Receiver()
+    receiver.url = "http://127.0.0.1:9/callback"
+    async with delivering(receiver, callback_attempts=1) as (caller, task_id):
+        caller.clock.advance(130)
+        await until(lambda: len(caller.sandbox.deliveries) == 3)
+        assert {delivery.status for delivery in caller.sandbox.deliveries} == {None}
+        assert "Connect" in (caller.sandbox.deliveries[0].error or "")
+        assert (await caller.details(task_id))["status"] == "SUCCESS"
+
+
+async def test_a_receiver_that_hangs_is_given_up_on(receiver: Receiver) -> None:
+    """After 15 s on the clock an attempt has failed."""
+    receiver.hang = asyncio.Event()
+    script = TaskScript(stages=[("SUCCESS", 5)])
+    async with delivering(receiver, script, callback_attempts=1) as (caller, _):
+        caller.clock.advance(5)
+        await until(lambda: receiver.bodies)
+        caller.clock.advance(14.9)
+        await asyncio.sleep(0.005)
+        assert not caller.sandbox.deliveries
+        caller.clock.advance(0.1)
+        await until(lambda: caller.sandbox.deliveries)
+        assert caller.sandbox.deliveries[0].error == "TimeoutError: no answer within 15.0 s"
+    receiver.hang.set()
+
+
+@pytest.mark.parametrize(
+    ("how", "kinds"),
+    [
+        (CallbackScript(copies=2), ["text"] * 2 + ["first"] * 2 + ["complete"] * 2),
+        (CallbackScript(reverse=True), ["complete", "first", "text"]),
+        (CallbackScript(upper_case=True), ["TEXT", "FIRST", "COMPLETE"]),
+        (CallbackScript(only=frozenset({"complete"})), ["complete"]),
+    ],
+)
+async def test_callbacks_can_be_sent_otherwise(
+    receiver: Receiver, how: CallbackScript, kinds: list[str]
+) -> None:
+    """Twice, in reverse, in upper case, or only some."""
+    async with delivering(receiver, TaskScript(callbacks=how)) as (caller, _):
+        for advance in (22, 43, 65):
+            caller.clock.advance(advance)
+            await until(caller.sandbox.idle)
+        await arrived(caller, len(kinds), receiver)
+    assert receiver.kinds == kinds
+
+
+async def test_callbacks_can_be_late(receiver: Receiver) -> None:
+    """A late callback is about a stage that record-info has shown for a while."""
+    script = TaskScript(stages=[("SUCCESS", 5)], callbacks=CallbackScript(late_s=60))
+    async with delivering(receiver, script) as (caller, task_id):
+        caller.clock.advance(64)
+        assert (await caller.details(task_id))["status"] == "SUCCESS"
+        assert not receiver.bodies
+        caller.clock.advance(1)
+        await arrived(caller, 1, receiver)
+
+
+@pytest.mark.parametrize(
+    ("settings", "scripts"),
+    [({"callbacks": False}, ()), ({}, (TaskScript(callbacks=CallbackScript(send=False)),))],
+)
+async def test_callbacks_can_be_left_out(
+    receiver: Receiver, settings: dict[str, Any], scripts: tuple[TaskScript, ...]
+) -> None:
+    """Nothing is planned when callbacks are off, for all tasks or for one."""
+    async with delivering(receiver, *scripts, **settings) as (caller, _):
+        assert caller.clock.next_deadline_s() is None
+
+
+async def test_other_hosts_are_counted_only(caller: Caller) -> None:
+    """A callback URL off this machine is never contacted."""
+    await caller.submit(callBackUrl="https://example.com/callback")
+    assert caller.clock.next_deadline_s() is None
+    assert caller.sandbox.undeliverable == 3
+
+
+async def test_a_key_signs_task_id_and_time(receiver: Receiver) -> None:
+    """The signature is the one that PROTOCOL.md describes."""
+    script = TaskScript(stages=[("SUCCESS", 5)])
+    async with delivering(receiver, script, callback_key="secret") as (caller, task_id):
+        caller.clock.advance(5)
+        await arrived(caller, 1, receiver)
+        timestamp = str(int(caller.clock.now().timestamp()))
+    headers = receiver.headers[0]
+    message = f"{task_id}.{timestamp}".encode()
+    expected = base64.b64encode(hmac.digest(b"secret", message, hashlib.sha256)).decode()
+    assert headers["X-Webhook-Timestamp"] == timestamp
+    assert headers["X-Webhook-Signature"] == expected
+
+
+async def test_a_dialect_may_use_camel_case(receiver: Receiver) -> None:
+    """`taskId` and `audioUrl` have been seen in callbacks, too."""
+    spoken = Dialect(camel_case_callbacks=True, upper_case_callbacks=True)
+    script = TaskScript(stages=[("SUCCESS", 5)], dialect=spoken)
+    async with delivering(receiver, script) as (caller, task_id):
+        caller.clock.advance(5)
+        await arrived(caller, 1, receiver)
+    data = receiver.bodies[0]["data"]
+    assert (data["taskId"], data["callbackType"]) == (task_id, "COMPLETE")
+    assert "audioUrl" in data["data"][0]
+
+
+async def test_leaving_cancels_what_is_planned(receiver: Receiver) -> None:
+    """After the context nothing is sent any more, and what was under way has ended."""
+    receiver.hang = asyncio.Event()
+    async with delivering(receiver) as (caller, _):
+        caller.clock.advance(22)
+        await until(lambda: receiver.bodies)
+    caller.clock.advance(1000)
+    assert len(receiver.bodies) == 1
+    assert not caller.sandbox.deliveries
+    receiver.hang.set()
