@@ -211,7 +211,7 @@ class SandboxTask:
         return self.failed and str(self.error_code) == str(_REFUNDING_CODE)
 
     def remembered(self, position: int) -> bytes | None:
-        """Return the answer already given at a position, so that equal states are equal bytes."""
+        """Return the answer already given at a position: most polls see nothing new."""
         return self._answers.get(position)
 
     def remember(self, position: int, answer: bytes) -> None:

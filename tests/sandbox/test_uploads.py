@@ -101,7 +101,7 @@ async def elsewhere() -> AsyncIterator[str]:
 
     async def handle(request: web.BaseRequest) -> web.Response:
         if request.path == "/away":
-            return web.Response(status=302, headers={"Location": "http://example.com/"})
+            return web.Response(status=302, headers={"Location": "/a"})
         return web.Response(body=b"from elsewhere", status=200 if request.path == "/a" else 404)
 
     runner = web.ServerRunner(web.Server(handle))
@@ -123,7 +123,7 @@ async def test_a_file_is_uploaded_by_url(caller: Caller, elsewhere: str) -> None
 
 @pytest.mark.parametrize("path", ["/none", "/away"])
 async def test_a_url_that_gives_no_file_is_a_451(caller: Caller, elsewhere: str, path: str) -> None:
-    """Neither a missing file nor a redirect away from this machine is followed."""
+    """A missing file is none, and no redirect is followed: it could lead off this machine."""
     body = {"fileUrl": elsewhere + path, "uploadPath": "stems"}
     assert (await caller.post(UPLOAD_URL, json=body))["code"] == 451
 
