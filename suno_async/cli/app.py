@@ -9,7 +9,7 @@ import typer
 
 from suno_async import Model, VocalGender, __version__
 
-app = typer.Typer(
+app: typer.Typer = typer.Typer(
     name="suno-async",
     help="Generate accompaniments to vocal stems with the Apikley Suno API.",
     no_args_is_help=True,
