@@ -30,6 +30,7 @@ from suno_async.errors import (
     RateLimited,
     SessionClosed,
     SunoError,
+    TaskError,
     TaskExpired,
     TaskNotFound,
     UnexpectedError,
@@ -51,7 +52,8 @@ RECORD_LAG = timedelta(minutes=1)
 # seen: CALLBACK_EXCEPTION without audio may still finish
 CALLBACK_DOUBT_S = 3600.0
 
-# a task is looked at once more this long before it expires, so that a late result is not missed
+# a task is looked at once more this long before it expires, and after that whenever half of what
+# is left has passed, so that a late result is not missed
 LAST_LOOK_S = 600.0
 
 MAX_POLLERS = 100
@@ -179,20 +181,27 @@ class Watcher:
         model: str = "",
         fresh: bool = False,
     ) -> Watch:
-        """Get the one watch of a task; nothing is polled before somebody reads it."""
-        if (known := self._watches.get(task_id)) is not None:
+        """Get the one watch of a task; nothing is polled before somebody reads it.
+
+        One that ended with an error is given up for a new one, which asks again.
+        """
+        since = submitted_at or self._clock.now()
+        zero_s = self._clock.monotonic() - (self._clock.now() - since).total_seconds()
+        known = self._watches.get(task_id)
+        if known is not None and known.ending is None:
+            if submitted_at is not None and not known.dated:
+                known.submitted_at, known.zero_s, known.dated = since, zero_s, True
             return known
-        now = self._clock.now()
-        since = submitted_at or now
-        age_s = (now - since).total_seconds()
         watch = Watch(
             task_id=task_id,
             submitted_at=since,
-            zero_s=self._clock.monotonic() - age_s,
+            zero_s=zero_s,
             model=model,
             fresh=fresh,
             dated=submitted_at is not None,
         )
+        if known is not None:
+            watch.next_ask_s = known.next_ask_s
         self._watches[task_id] = watch
         return watch
 
@@ -207,7 +216,7 @@ class Watcher:
 
     def subscribe(self, watch: Watch, reader: Reader) -> None:
         """Tell the reader of changes from now on; the task is polled while it has readers."""
-        if self._closed:
+        if self._closed and not watch.done:
             raise SessionClosed(watch.task_id)
         watch.readers = (*watch.readers, reader)
         if watch.done or watch.polling:
@@ -243,7 +252,7 @@ class Watcher:
             weights=weights,
         )
         left_s = (watch.expires_at - self._clock.now()).total_seconds()
-        latest_s = left_s - LAST_LOOK_S if left_s > LAST_LOOK_S else left_s
+        latest_s = left_s - LAST_LOOK_S if left_s > LAST_LOOK_S else left_s / 2
         return min(gap_s, max(latest_s, LEAST_GAP_S))
 
     def _schedule(self, watch: Watch, gap_s: float) -> None:
@@ -457,8 +466,11 @@ class Watcher:
                     pause=self._pause,
                 )
             )
-        except ApiError as error:
-            error.task_id = watch.task_id
+        except SunoError as error:
+            if isinstance(error, ApiError | SessionClosed):
+                error.task_id = watch.task_id
+            elif not isinstance(error, TaskError):
+                error.add_note(f"while looking at task {watch.task_id}")
             raise
 
     async def _look(self, watch: Watch) -> TaskDetails:
@@ -483,6 +495,7 @@ class Watcher:
                 raise
             details = None  # this may be a new task, or a replica that lags
         if details is not None:
+            watch.digest = hash(answer.body)
             self._observe(watch, details)
             return details
         if watch.events:
