@@ -1,24 +1,24 @@
 """Many requests: submit as many as fit, and yield each outcome as it is there."""
 
 import asyncio
+import itertools
 import logging
 from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
-    AsyncIterator,
     Callable,
     Coroutine,
     Iterable,
     Sized,
 )
-from typing import Any, Protocol, cast
+from contextlib import aclosing
+from typing import Any, Protocol
 
 from attrs import define
 
 from suno_async.cadence import ONLY_COMPLETE, Weights
 from suno_async.errors import (
     InsufficientCredits,
-    InvalidRequest,
     NotSubmitted,
     SessionClosed,
     SunoError,
@@ -49,10 +49,12 @@ class _Run:
     position: int
     request: AddInstrumentalRequest
     changes: "asyncio.Queue[_Run | None]"
+    leave: Callable[[], None]
     watch: Watch | None = None
     error: SunoError | None = None
     # how many of the task's changes on_progress was told of: its id, then its stages
     told: int = 0
+    left: bool = False
     settled: bool = False
 
     @property
@@ -60,7 +62,10 @@ class _Run:
         return ONLY_COMPLETE
 
     def notify(self, watch: Watch | None = None) -> None:
-        """Have the consumer look at this run."""
+        """Have the consumer look at this run; one that is done leaves its room."""
+        if self.done and not self.left:
+            self.left = True
+            self.leave()
         self.changes.put_nowait(self)
 
     @property
@@ -84,15 +89,17 @@ def _last_details(watch: Watch) -> TaskDetails | None:
 class Batch:
     """One call of `generate_many`.
 
-    A request is pulled only when there is room for it in flight, and its room is given back when
-    its outcome is taken: a slow consumer or an endless iterable never piles anything up.
+    A request is pulled only when there is room for it in flight, and while fewer than `backlog`
+    outcomes are still to be taken: a slow consumer or an endless iterable never piles anything up,
+    and a consumer that waits for room itself, between two outcomes, gets it.
 
     Args:
         requests: Where the requests come from.
         submit: How to submit one.
         watcher: Follows the tasks.
         owner: Starts what runs beside.
-        room: How many may be in flight.
+        room: How many may be in flight, here and elsewhere.
+        backlog: How many may be pulled whose outcomes have not been taken.
         on_progress: Told of everything that happens, in the consumer's context.
     """
 
@@ -104,6 +111,7 @@ class Batch:
         watcher: Watcher,
         owner: Owner,
         room: asyncio.Semaphore,
+        backlog: int,
         on_progress: OnProgress | None,
     ) -> None:
         self._requests = requests
@@ -111,6 +119,7 @@ class Batch:
         self._watcher = watcher
         self._owner = owner
         self._room = room
+        self._backlog = asyncio.Semaphore(backlog)
         self._on_progress = on_progress
         self._total = len(requests) if isinstance(requests, Sized) else None
         self._changes: asyncio.Queue[_Run | None] = asyncio.Queue()
@@ -150,14 +159,13 @@ class Batch:
     async def _pump(self) -> None:
         """Pull requests and submit them while there is room."""
         try:
-            pull = _puller(self._requests)
-            position = 0
-            while True:
-                await self._take_room()
-                run = _Run(position, await anext(pull), self._changes)
-                position += 1
-                self._open += 1
-                self._begin(self._run(run))
+            async with aclosing(_pulling(self._requests)) as pull:
+                for position in itertools.count():
+                    await self._backlog.acquire()
+                    await self._take_room()
+                    run = _Run(position, await anext(pull), self._changes, self._give_room)
+                    self._open += 1
+                    self._begin(self._run(run))
         except StopAsyncIteration:
             self._give_room()
         except asyncio.CancelledError:
@@ -197,8 +205,6 @@ class Batch:
             run.notify()
 
     async def _start(self, run: _Run) -> None:
-        if not isinstance(cast("object", run.request), AddInstrumentalRequest):
-            raise InvalidRequest("request", run.request, "must be an AddInstrumentalRequest")
         self._permit()
         run.watch = await self._submit(run.request, self._permit)
         self._submitted += 1
@@ -212,7 +218,7 @@ class Batch:
     # --- in the consumer's context ----------------------------------------------------------------
 
     def _settle(self, run: _Run) -> bool:
-        """Close a run that is done, once; give its room back."""
+        """Close a run that is done, once."""
         if run.settled:
             return False
         run.settled = True
@@ -220,7 +226,7 @@ class Batch:
             self._running.discard(run)
             self._watcher.unsubscribe(run.watch, run)
         self._open -= 1
-        self._give_room()
+        self._backlog.release()
         if run.outcome().ok:
             self._succeeded += 1
         else:
@@ -268,7 +274,7 @@ class Batch:
             self._give_room()
 
 
-async def _puller(requests: Requests) -> AsyncIterator[AddInstrumentalRequest]:
+async def _pulling(requests: Requests) -> AsyncGenerator[AddInstrumentalRequest, None]:
     if isinstance(requests, AsyncIterable):
         async for request in requests:
             yield request

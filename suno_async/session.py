@@ -3,12 +3,13 @@
 import asyncio
 import logging
 import os
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Self, cast
+from urllib.parse import urlsplit
 
 import aiohttp
 
@@ -28,7 +29,7 @@ from suno_async.models import (
 from suno_async.owner import Owner
 from suno_async.retry import RetryPolicy, SharedPause, persist
 from suno_async.submission import Submitter
-from suno_async.task import InstrumentalTask
+from suno_async.task import InstrumentalTask, read_timeout
 from suno_async.transport import Transport
 from suno_async.watcher import Watch, Watcher
 from suno_async.wire import read_credits
@@ -96,24 +97,20 @@ class SunoSession:
         clock: Clock | None = None,
     ) -> None:
         self._key = _checked_key(api_key)
-        check_url("base_url", base_url)
+        _check_base_url(base_url)
         check_url("callback_url", callback_url)
-        count, window = submissions_per_window
-        _at_least("max_concurrent_submissions", max_concurrent_submissions, 1)
-        _at_least("submissions_per_window", count, 1)
-        _at_least("max_in_flight", max_in_flight, 1)
-        _positive("submissions_per_window", duration(window).total_seconds())
-        _positive("timeout", duration(timeout).total_seconds())
+        _check_count("max_concurrent_submissions", max_concurrent_submissions)
+        _check_count("max_in_flight", max_in_flight)
         if polls_per_second is not None:
-            _positive("polls_per_second", polls_per_second)
+            _check_rate("polls_per_second", polls_per_second)
         self._base_url = base_url.rstrip("/")
         self._callback_url = callback_url
         self._slots = max_concurrent_submissions
-        self._window = count, duration(window).total_seconds()
+        self._window = _checked_window(submissions_per_window)
         self._max_in_flight = max_in_flight
         self._polls_per_second = polls_per_second
         self._cadence = cadence or HazardPaced()
-        self._timeout_s = duration(timeout).total_seconds()
+        self._timeout_s = _checked_seconds("timeout", timeout)
         self._policy = retry or RetryPolicy()
         self._client_session = client_session
         self._clock = clock or SystemClock()
@@ -165,6 +162,7 @@ class SunoSession:
             await stack.enter_async_context(self._transport)
             stack.push_async_callback(self._watcher.aclose)
             stack.push_async_callback(self._submitter.aclose)
+            stack.push_async_callback(self._send_waiting_home)
             stack.push_async_callback(self._owner.aclose)
             self._exit = stack.pop_all()
         return self
@@ -178,6 +176,12 @@ class SunoSession:
         stack, self._exit = self._exit, None
         if stack is not None:
             await stack.aclose()
+
+    async def _send_waiting_home(self) -> None:
+        """Let in whoever waits for room in flight: they find the session closed."""
+        while self._room.locked():
+            self._room.release()
+            await asyncio.sleep(0)
 
     def _check_open(self) -> None:
         if self._exit is None:
@@ -208,6 +212,8 @@ class SunoSession:
     async def _submit(
         self, request: AddInstrumentalRequest, permit: Callable[[], None] = lambda: None
     ) -> Watch:
+        if not isinstance(cast("object", request), AddInstrumentalRequest):
+            raise InvalidRequest("request", request, "must be an AddInstrumentalRequest")
         task_id = await self._submitter.submit(request, self._callback_url, permit)
         return self._watcher.watch(
             task_id,
@@ -235,9 +241,10 @@ class SunoSession:
             SunoError: What `submit` and `InstrumentalTask.result` raise.
         """
         self._check_open()
+        limit = read_timeout(timeout)
         async with self._room:
             task = await self.submit(request)
-            return await task.result(timeout)
+            return await task.result(limit)
 
     def task(self, task_id: str, submitted_at: datetime | None = None) -> InstrumentalTask:
         """Re-attach to a task that was submitted earlier, by any process with the same account.
@@ -290,8 +297,9 @@ class SunoSession:
         Args:
             requests: Any iterable or async iterable, an endless one too: a request is pulled only
                 when there is room in flight for it.
-            max_in_flight: How many requests may be between being pulled and their outcome being
-                taken; None shares the session's `max_in_flight` with the session's other calls.
+            max_in_flight: How many requests may be under way at a time, and how many pulled whose
+                outcomes have not been taken; None takes the session's `max_in_flight`, and shares
+                what may be under way with the session's other calls.
             on_progress: Called with a `BatchProgress` when a task got its id, reached a stage or
                 ended; between the outcomes, where the loop runs.
 
@@ -299,13 +307,16 @@ class SunoSession:
             One `Outcome` for each request, in the order in which they end.
 
         Raises:
-            InvalidRequest: `max_in_flight` is below 1.
+            InvalidRequest: `max_in_flight` is below 1, or `requests` cannot be iterated over.
             SessionClosed: The session is not open, or was left before all requests were pulled.
-            Exception: What the iterable itself raises, after the outcomes of what was pulled.
+            Exception: What the iterable itself raises, after the outcomes of what was pulled; what
+                `on_progress` raises, at once, as if the loop were left.
         """
         self._check_open()
+        if not isinstance(cast("object", requests), Iterable | AsyncIterable):
+            raise InvalidRequest("requests", requests, "must be an iterable or async iterable")
         if max_in_flight is not None:
-            _at_least("max_in_flight", max_in_flight, 1)
+            _check_count("max_in_flight", max_in_flight)
         room = asyncio.Semaphore(max_in_flight) if max_in_flight is not None else self._room
         return Batch(
             requests,
@@ -313,6 +324,7 @@ class SunoSession:
             watcher=self._watcher,
             owner=self._owner,
             room=room,
+            backlog=max_in_flight or self._max_in_flight,
             on_progress=on_progress,
         ).outcomes()
 
@@ -340,15 +352,16 @@ class SunoSession:
         The service deletes uploads after 3 days (docs).
 
         Args:
-            stem: A path, the bytes themselves, or an async iterable of bytes. The first two are
-                sent again when the network fails; a stream can be sent only once.
+            stem: The path of a file, the bytes themselves, or an async iterable of bytes. The first
+                two are sent again when the network fails; a stream can be sent only once.
 
         Returns:
             The `upload_url` of an `AddInstrumentalRequest`.
 
         Raises:
-            InvalidRequest: The stem is empty.
+            InvalidRequest: The stem is empty, or is neither of these; nothing was sent.
             OSError: The file cannot be read.
+            Exception: What the async iterable itself raises.
             ApiError: The service refused, or went on failing.
             ConnectionFailed: No answer came.
         """
@@ -359,7 +372,8 @@ class SunoSession:
         """Download a track's audio; the file appears under its name only when it is whole.
 
         An interrupted download is resumed, within a call and by the next one. A file that is there
-        already is not fetched again. The key is not sent to the host that serves the audio.
+        already is not fetched again, nor one that another call or process is fetching: it is waited
+        for. The key is not sent to the host that serves the audio.
 
         Args:
             track: A track whose `audio_url` is there.
@@ -382,6 +396,8 @@ class SunoSession:
 
 def _checked_key(api_key: str | None) -> str:
     key = os.environ.get(API_KEY_VARIABLE) if api_key is None else api_key
+    if key is not None and not isinstance(cast("object", key), str):
+        raise InvalidRequest("api_key", "(hidden)", "must be text")
     if not key or not key.strip():
         rule = f"must be given, or be in the environment variable {API_KEY_VARIABLE}"
         raise InvalidRequest("api_key", None, rule)
@@ -390,11 +406,41 @@ def _checked_key(api_key: str | None) -> str:
     return key
 
 
-def _at_least(name: str, value: int, least: int) -> None:
-    if isinstance(value, bool) or value < least:
-        raise InvalidRequest(name, value, f"must be {least} or more")
+def _check_base_url(value: str) -> None:
+    check_url("base_url", value)
+    parts = urlsplit(value)
+    if parts.query or parts.fragment or "@" in parts.netloc:
+        rule = "must be a URL without user, password, query and fragment"
+        raise InvalidRequest("base_url", "(hidden)", rule)
 
 
-def _positive(name: str, value: float) -> None:
-    if not value > 0:
-        raise InvalidRequest(name, value, "must be more than zero")
+def _check_count(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise InvalidRequest(name, value, "must be a whole number, 1 or more")
+
+
+def _check_rate(name: str, value: object) -> None:
+    # isinstance lets True pass, the comparison refuses NaN
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+        raise InvalidRequest(name, value, "must be a number more than zero")
+
+
+def _checked_seconds(name: str, value: timedelta | float) -> float:
+    rule = "must be a timedelta or a number of seconds, more than zero"
+    try:
+        seconds = duration(value).total_seconds()
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InvalidRequest(name, value, rule) from error
+    if seconds <= 0:
+        raise InvalidRequest(name, value, rule)
+    return seconds
+
+
+def _checked_window(value: tuple[int, timedelta | float]) -> tuple[int, float]:
+    name = "submissions_per_window"
+    try:
+        count, window = value
+    except (TypeError, ValueError) as error:
+        raise InvalidRequest(name, value, "must be a count and a length of time") from error
+    _check_count(name, count)
+    return count, _checked_seconds(name, window)

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from suno_async.cadence import EVERY_STAGE, ONLY_COMPLETE, Weights
 from suno_async.clock import Clock, duration
-from suno_async.errors import SunoError, WatchTimeout
+from suno_async.errors import InvalidRequest, SunoError, WatchTimeout
 from suno_async.models import StageEvent, TaskDetails
 from suno_async.watcher import Watch, Watcher
 
@@ -25,6 +25,19 @@ class _Waiter:
     async def changed(self) -> None:
         await self._changed.wait()
         self._changed.clear()
+
+
+def read_timeout(timeout: timedelta | float | None) -> timedelta | None:
+    """Read a time-out; a number is seconds, None is none.
+
+    Raises:
+        InvalidRequest: It is no length of time.
+    """
+    try:
+        return None if timeout is None else duration(timeout)
+    except (TypeError, ValueError, OverflowError) as error:
+        rule = "must be a timedelta, a number of seconds, or None"
+        raise InvalidRequest("timeout", timeout, rule) from error
 
 
 class InstrumentalTask:
@@ -94,6 +107,7 @@ class InstrumentalTask:
             The final details, normally with two tracks.
 
         Raises:
+            InvalidRequest: The time-out is no length of time.
             WatchTimeout: The time-out ended; the task goes on.
             GenerationFailed: The service gave up.
             TaskExpired: The 14 days are over.
@@ -102,7 +116,7 @@ class InstrumentalTask:
             SessionClosed: The session was left.
         """
         waiter = _Waiter(ONLY_COMPLETE)
-        limit = None if timeout is None else duration(timeout)
+        limit = read_timeout(timeout)
         with self._watcher.reading(self._watch, waiter):
             if limit is None:
                 await self._finish(waiter)
