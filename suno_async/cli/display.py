@@ -161,7 +161,8 @@ def _summary(board: Board) -> str:
 def print_result(board: Board, console: Console, out: Path) -> None:
     """Print how every song ended: its title, the stage it reached, seconds, files."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    table.add_column("title", overflow="fold", max_width=_TITLE_WIDTH)
+    widest = _TITLE_WIDTH if console.is_terminal else None
+    table.add_column("title", no_wrap=True, overflow="ellipsis", max_width=widest)
     table.add_column("stage reached", no_wrap=True)
     table.add_column("seconds", justify="right", no_wrap=True)
     table.add_column("file", no_wrap=True)

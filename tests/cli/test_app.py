@@ -76,6 +76,12 @@ def test_a_bad_time_is_named() -> None:
     assert said.endswith("must be a time such as 2026-01-31T12:00:00Z, not 'yesterday'")
 
 
+def test_a_log_that_cannot_be_written_is_named() -> None:
+    """A log that is a folder is refused before anything else."""
+    said = refusal("--log", ".", "demo")
+    assert said == "suno-async: cannot write the log .: Is a directory"
+
+
 def test_the_version() -> None:
     """`--version` prints the package's version."""
     result = CliRunner().invoke(app, ["--version"])

@@ -63,6 +63,19 @@ def test_the_result_keeps_whole_names_outside_a_terminal() -> None:
     assert "1 file in out: 1 saved" in file.getvalue()
 
 
+def test_the_result_has_short_lines_on_a_terminal() -> None:
+    """At 80 columns long titles and file names are cut, each in its line."""
+    files = [Path(f"{'long title ' * 5}{letter * 32}.wav") for letter in "ab"]
+    entry = Entry("long title " * 5, state=State.SAVED, files=files)
+    file = io.StringIO()
+    console = Console(file=file, width=80, force_terminal=True, color_system=None)
+    print_result(Board([entry]), console, Path("out"))
+    lines = [line.rstrip() for line in file.getvalue().splitlines()]
+    assert len(lines) == 4
+    assert all(len(line) <= 80 for line in lines)
+    assert lines[1].endswith("…aaaa.wav")
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"), [(None, ""), (3.14, "3.1 s"), (125, "2:05"), (7322, "2:02:02")]
 )
