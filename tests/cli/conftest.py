@@ -17,11 +17,17 @@ async def sandbox() -> AsyncIterator[Sandbox]:
         yield sandbox
 
 
+@pytest.fixture(scope="session")
+def stems() -> dict[str, bytes]:
+    """A short and a long stem, by file name."""
+    return {"short.wav": sing(0.5), "long.wav": sing(6)}
+
+
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A folder with a short and a long stem."""
-    (tmp_path / "short.wav").write_bytes(sing(0.5))
-    (tmp_path / "long.wav").write_bytes(sing(6))
+def folder(tmp_path: Path, stems: dict[str, bytes]) -> Path:
+    """A folder with the stems."""
+    for name, stem in stems.items():
+        (tmp_path / name).write_bytes(stem)
     return tmp_path
 
 

@@ -28,15 +28,6 @@ async def test_the_demo_leaves_two_playable_files_per_song(command: Command) -> 
     assert "8 files in songs: 4 saved" in ended.out
 
 
-async def test_the_log_has_every_task(command: Command) -> None:
-    """With `--log`, what the library logs goes to a file and not to the screen."""
-    words = ("demo", "--count", "1", "--stem", "short.wav")
-    ended = await command.run("--log", "run.log", *words, key="")
-    log = (command.folder / "run.log").read_text()
-    assert ended.err == ""
-    assert log.count("submitted 'Morning Piano': task ") == 1
-
-
 async def test_the_demo_takes_a_stem_and_never_mixes_runs(command: Command) -> None:
     """Runs with other stems have the same titles and folder, and yet files of their own."""
     words = ("demo", "--count", "1", "--stem")

@@ -47,6 +47,16 @@ async def test_options_make_one_song(command: Command) -> None:
     assert float(str(request["styleWeight"])) == 0.29
 
 
+async def test_the_log_has_every_task(command: Command) -> None:
+    """With `--log`, what the library logs goes to a file and not to the screen."""
+    words = ("generate", *command.service, "--stem", "short.wav", *SONG)
+    ended = await command.run("--log", "run.log", *words)
+    log = (command.folder / "run.log").read_text()
+    assert ended.err == ""
+    assert f"submitted 'One': task {next(iter(command.sandbox.tasks))}" in log
+    assert command.sandbox.api_key not in log
+
+
 async def test_a_bad_row_is_named_while_the_others_run(command: Command) -> None:
     """File and line of a bad row are on stderr; the rest is made, from a stem uploaded once."""
     manifest = write_csv(
