@@ -27,6 +27,7 @@ from suno_async.errors import (
     ApiError,
     ContentRejected,
     GenerationFailed,
+    NotFound,
     RateLimited,
     SessionClosed,
     SunoError,
@@ -364,7 +365,7 @@ class Watcher:
         if digest != watch.digest:
             details = read_details(answer, watch.task_id)
             if details is None:
-                raise ApiError(404, "there is no record of the task", answer.http_status)
+                raise NotFound(404, "there is no record of the task", answer.http_status)
             watch.digest = digest
             self._observe(watch, details)
         watch.looked_s = self._age_s(watch)
