@@ -25,6 +25,10 @@ class Entry(Protocol):
 
 E = TypeVar("E", bound=Entry)
 
+# The stretched clock is a sum and differs from the real one by rounding. A remainder below this
+# is rounded up to it, or a timer set for it would find the real clock where it was.
+_GRAIN_S = 1e-6
+
 
 class Agenda(Generic[E]):
     """Entries in the order in which they are due.
@@ -44,7 +48,7 @@ class Agenda(Generic[E]):
         """Have an entry due in `gap_s` seconds; it replaces an earlier time of the same entry."""
         self._stretch(now_s)
         entry.ticket = next(self._tickets)
-        entry.due_s = self._stretched_s + gap_s
+        entry.due_s = self._stretched_s + _coarse(gap_s)
         heapq.heappush(self._heap, (entry.due_s, entry.ticket, entry))
 
     def put_sooner(self, entry: E, gap_s: float, now_s: float) -> None:
@@ -76,10 +80,12 @@ class Agenda(Generic[E]):
         self._stretch(now_s)
         head_s = self._head_s()
         self._overdue = head_s is not None and head_s <= self._stretched_s
-        return None if head_s is None else max(head_s - self._stretched_s, 0.0)
+        return None if head_s is None else _coarse(head_s - self._stretched_s)
 
     def clear(self) -> None:
         """Forget all entries."""
+        for _, _, entry in self._heap:
+            entry.ticket = 0
         self._heap.clear()
 
     def _stretch(self, now_s: float) -> None:
@@ -92,3 +98,7 @@ class Agenda(Generic[E]):
         while heap and heap[0][2].ticket != heap[0][1]:
             heapq.heappop(heap)
         return heap[0][0] if heap else None
+
+
+def _coarse(seconds: float) -> float:
+    return max(seconds, _GRAIN_S) if seconds > 0 else 0.0
