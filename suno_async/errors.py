@@ -101,12 +101,24 @@ class SourceUnavailable(ApiError):
 
 @define(slots=False)
 class Maintenance(ApiError):
-    """455: the service is under maintenance and took nothing."""
+    """455: the service is under maintenance and took nothing.
+
+    Attributes:
+        retry_after: How long the service asked to wait, or None when it did not say.
+    """
+
+    retry_after: timedelta | None = None
 
 
 @define(slots=False)
 class ServerError(ApiError):
-    """500 and above: the service failed."""
+    """500 and above: the service failed.
+
+    Attributes:
+        retry_after: How long the service asked to wait, or None when it did not say.
+    """
+
+    retry_after: timedelta | None = None
 
 
 @define(slots=False)
@@ -135,11 +147,13 @@ class ProtocolError(SunoError):
         reason: What is wrong with it.
         http_status: The status of the HTTP answer.
         excerpt: The beginning of the body.
+        retry_after: How long a gateway asked to wait, or None when it did not say.
     """
 
     reason: str
     http_status: int | None = None
     excerpt: str = ""
+    retry_after: timedelta | None = None
 
     def __str__(self) -> str:
         seen = f", which begins {_shortened(self.excerpt)!r}" if self.excerpt else ""
@@ -309,7 +323,7 @@ def api_error(
 ) -> ApiError:
     """Build the error that stands for a code of the service."""
     cls = _CLASS_OF_CODE.get(code, ServerError if 500 <= code <= 599 else ApiError)
-    if issubclass(cls, RateLimited):
+    if issubclass(cls, RateLimited | Maintenance | ServerError):
         return cls(code, message, http_status, None, retry_after)
     return cls(code, message, http_status)
 

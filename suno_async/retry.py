@@ -128,13 +128,20 @@ def read_retry_after(header: str | None, now: datetime) -> timedelta | None:
     except ValueError:
         try:
             moment = parsedate_to_datetime(header)
-        except ValueError:
+        except (ValueError, OverflowError):
             return None
         aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
         seconds = max((aware - now).total_seconds(), 0.0)
     if not math.isfinite(seconds) or seconds < 0:
         return None
     return timedelta(seconds=min(seconds, LONGEST_PAUSE.total_seconds()))
+
+
+def asked_wait(error: SunoError) -> timedelta | None:
+    """Tell how long the service asked to wait, None when it did not."""
+    if isinstance(error, RateLimited | Maintenance | ServerError | ProtocolError):
+        return error.retry_after
+    return None
 
 
 async def persist(
@@ -163,8 +170,8 @@ async def persist(
             return await call()
         except SunoError as error:
             failures += 1
-            if pause is not None and isinstance(error, RateLimited):
-                pause.begin(error.retry_after)
+            if pause is not None:
+                pause.note(error)
             if not is_transient(error) or failures >= policy.attempts:
                 raise
         await clock.sleep(policy.wait_s(failures))
@@ -184,8 +191,20 @@ class SharedPause:
         self._waits = policy.waits_s()
         self.until_s = -math.inf
 
+    def note(self, error: SunoError) -> None:
+        """Pause if a failed call says so: it was called too often, or it was told how long to wait."""
+        asked = asked_wait(error)
+        if asked is not None or isinstance(error, RateLimited):
+            self.begin(asked)
+
     def begin(self, asked: timedelta | None) -> None:
-        """Pause for as long as the service asked, or a growing, jittered while."""
+        """Pause for as long as the service asked, or a growing, jittered while.
+
+        Without a wish of the service, calls that were under way when the pause began and are
+        refused as well say nothing new.
+        """
+        if asked is None and self.left_s > 0:
+            return
         wait_s = next(self._waits)
         if asked is not None:
             wait_s = asked.total_seconds() + min(wait_s, 1.0)

@@ -123,7 +123,7 @@ class Submitter:
         """
         body = request_body(request, callback_url)
         waits_s = self._policy.waits_s()
-        began_s = self._clock.monotonic()
+        refused_s: float | None = None
         attempts = 0
         while True:
             try:
@@ -133,7 +133,9 @@ class Submitter:
                     raise
                 attempts += 1
                 wait_s = max(next(waits_s), self._pause.left_s)
-                waited_s = self._clock.monotonic() - began_s + wait_s
+                now_s = self._clock.monotonic()
+                refused_s = now_s if refused_s is None else refused_s
+                waited_s = now_s - refused_s + wait_s
                 if not self._may_repeat(error, attempts, waited_s):
                     raise
                 log.info("not taken, %r again in %.1f s: %s", request.title, wait_s, error)
@@ -179,14 +181,16 @@ class Submitter:
             task_id = read_task_id(await self._transport.post_once(PATH, body))
         except SunoError as error:
             arrived = not isinstance(error, ConnectionFailed) or error.request_sent
-            if isinstance(error, RateLimited):
-                self._pause.begin(error.retry_after)
+            self._pause.note(error)
             if judge_submission(error, self._policy) is not Verdict.UNCERTAIN:
                 raise
             raise self._uncertain(request, str(error), sent_at) from error
         except asyncio.CancelledError:
             self._uncertain(request, "the session was left before the answer came", sent_at)
             raise
+        except Exception as error:  # a bug here, in aiohttp or in a caller's tracing
+            reason = f"{type(error).__name__}: {error}"
+            raise self._uncertain(request, reason, sent_at) from error
         finally:
             self._window.leave(arrived=arrived)
             self._slots.release()

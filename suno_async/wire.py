@@ -88,7 +88,8 @@ def _no_envelope(answer: Answer, reason: str) -> SunoError:
 
 def unreadable(answer: Answer, reason: str) -> ProtocolError:
     """Describe an answer that does not hold what it must."""
-    return ProtocolError(reason, answer.http_status, answer.body[:200].decode(errors="replace"))
+    excerpt = answer.body[:200].decode(errors="replace")
+    return ProtocolError(reason, answer.http_status, excerpt, answer.retry_after)
 
 
 def read_task_id(answer: Answer) -> str:
