@@ -128,6 +128,8 @@ class Transport:
         timeout: aiohttp.ClientTimeout,
     ) -> Answer:
         url = URL(self._base_url + path, encoded=True)
+        if session.closed:
+            raise ConnectionFailed("the client session is closed", request_sent=False)
         try:
             async with session.request(
                 method, url, data=data, headers=headers, timeout=timeout, allow_redirects=False
