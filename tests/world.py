@@ -6,12 +6,13 @@ way. Calls themselves go over real sockets and take real time, in which the cloc
 """
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any, TypeVar
 
-from attrs import frozen
+from attrs import define, frozen
 
 from suno_async import AddInstrumentalRequest, RetryPolicy, SunoSession, VirtualClock
 from suno_async.sandbox import Sandbox, Timings
@@ -82,3 +83,36 @@ async def until(holds: Callable[[], object]) -> None:
     async with asyncio.timeout(5):
         while not holds():  # noqa: ASYNC110 - sockets set no event
             await asyncio.sleep(0.001)
+
+
+@define
+class RawService:
+    """A host that answers every request with the same bytes, whatever they are."""
+
+    answer: bytes
+    base_url: str = ""
+    requests: int = 0
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Read a request, answer, hang up."""
+        try:
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = re.search(rb"content-length: *(\d+)", head.lower())
+            await reader.readexactly(int(length[1]) if length else 0)
+            self.requests += 1
+            writer.write(self.answer)
+            await writer.drain()
+        except (OSError, asyncio.IncompleteReadError):
+            pass  # the client went away
+        finally:
+            writer.close()
+
+
+@asynccontextmanager
+async def raw_service(answer: bytes) -> AsyncIterator[RawService]:
+    """Run a host that answers with these bytes."""
+    service = RawService(answer)
+    server = await asyncio.start_server(service.serve, "127.0.0.1", 0)
+    service.base_url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with server:
+        yield service
