@@ -459,14 +459,7 @@ class Watcher:
             SessionClosed: The session was left.
         """
         try:
-            return await self._owner.run(
-                persist(
-                    lambda: self._look(watch),
-                    policy=self._policy,
-                    clock=self._clock,
-                    pause=self._pause,
-                )
-            )
+            return await self._owner.run(self._look(watch))
         except SunoError as error:
             if isinstance(error, ApiError | SessionClosed):
                 error.task_id = watch.task_id
@@ -477,8 +470,13 @@ class Watcher:
     async def _look(self, watch: Watch) -> TaskDetails:
         if watch.dated and self._clock.now() >= watch.expires_at:
             raise TaskExpired(watch.task_id, watch.expires_at)
-        await self._turn(watch)
-        return self._seen(watch, await self._ask(watch))
+
+        async def look() -> TaskDetails | None:
+            await self._turn(watch)
+            return self._seen(watch, await self._ask(watch))
+
+        details = await persist(look, policy=self._policy, clock=self._clock, pause=self._pause)
+        return details or self._without_record(watch)
 
     async def _turn(self, watch: Watch) -> None:
         while True:
@@ -488,17 +486,20 @@ class Watcher:
                 return
             await self._clock.sleep(left_s)
 
-    def _seen(self, watch: Watch, answer: Answer) -> TaskDetails:
+    def _seen(self, watch: Watch, answer: Answer) -> TaskDetails | None:
         try:
             details = read_details(answer, watch.task_id)
         except ApiError as error:
             if judge_look(error) is not Sight.NO_RECORD:
                 raise
-            details = None  # this may be a new task, or a replica that lags
+            return None
         if details is not None:
             watch.digest = hash(answer.body)
             self._observe(watch, details)
-            return details
+        return details
+
+    def _without_record(self, watch: Watch) -> TaskDetails:
+        """Tell what is known of a task without record: it may be new, or a replica may lag."""
         if watch.events:
             return watch.events[-1].details
         is_new = watch.dated and self._clock.now() < watch.submitted_at + RECORD_LAG
