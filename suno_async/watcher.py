@@ -57,6 +57,9 @@ CALLBACK_DOUBT_S = 3600.0
 # is left has passed, so that a late result is not missed
 LAST_LOOK_S = 600.0
 
+# up to this age its end need not be thought of
+FAR_FROM_END_S = RETENTION.total_seconds() / 2
+
 MAX_POLLERS = 100
 
 _STAGES = tuple(Stage)
@@ -244,21 +247,19 @@ class Watcher:
 
     def _gap_s(self, watch: Watch, age_s: float | None = None) -> float:
         """Ask the cadence, and do not sleep over the end of the task's life."""
-        weights = max((reader.weights for reader in watch.readers), key=lambda w: w[0])
+        age_s = self._age_s(watch) if age_s is None else age_s
         gap_s = self._cadence.gap_s(
             _STAGES[watch.reached],
             watch.entered_s,
-            self._age_s(watch) if age_s is None else age_s,
+            age_s,
             model=watch.model,
-            weights=weights,
+            weights=_weights(watch.readers),
         )
+        if age_s + gap_s < FAR_FROM_END_S:
+            return gap_s
         left_s = (watch.expires_at - self._clock.now()).total_seconds()
         latest_s = left_s - LAST_LOOK_S if left_s > LAST_LOOK_S else left_s / 2
         return min(gap_s, max(latest_s, LEAST_GAP_S))
-
-    def _schedule(self, watch: Watch, gap_s: float) -> None:
-        self._agenda.put(watch, gap_s, self._clock.monotonic())
-        self._set_timer()
 
     def _set_timer(self) -> None:
         """Set the one timer for the first entry that may be polled."""
@@ -294,7 +295,7 @@ class Watcher:
     def _take_due(self) -> Watch | None:
         """Take the next watch that may be polled now, or None."""
         now_s = self._clock.monotonic()
-        if now_s < max(self._pause.until_s, self._next_slot_s):
+        if now_s < self._pause.until_s or now_s < self._next_slot_s:
             return None
         while (watch := self._agenda.take(now_s)) is not None:
             if now_s < watch.next_ask_s:
@@ -313,6 +314,7 @@ class Watcher:
         while watch is not None:
             await self._poll(watch)
             watch = self._take_due()
+            self._set_timer()
 
     async def _poll(self, watch: Watch) -> None:
         try:
@@ -326,7 +328,8 @@ class Watcher:
         finally:
             watch.polling = False
         if watch.readers and not watch.done:
-            self._schedule(watch, max(gap_s, self._gap_s(watch)))
+            gap_s = max(gap_s, self._gap_s(watch))
+            self._agenda.put(watch, gap_s, self._clock.monotonic())
 
     async def _look_once(self, watch: Watch) -> float:
         """Poll a task and take note of the answer; return the least gap before the next poll."""
@@ -346,15 +349,15 @@ class Watcher:
         self._next_slot_s = max(self._next_slot_s, now_s + self._spacing_s)
         watch.next_ask_s = now_s + LEAST_GAP_S
         try:
-            return await self._transport.get(PATH + quote(watch.task_id, safe=""))
+            return await self._transport.get(PATH + _quoted(watch.task_id))
         finally:
             # counted from the answer, the gap holds at the service too
-            watch.next_ask_s = self._clock.monotonic() + LEAST_GAP_S
-            self._keep_cooling(watch)
+            now_s = self._clock.monotonic()
+            watch.next_ask_s = now_s + LEAST_GAP_S
+            self._keep_cooling(watch, now_s)
 
-    def _keep_cooling(self, watch: Watch) -> None:
+    def _keep_cooling(self, watch: Watch, now_s: float) -> None:
         """Remember a watch until it may be asked again, even if nobody else does."""
-        now_s = self._clock.monotonic()
         self._cooling.append(watch)
         while self._cooling and self._cooling[0].next_ask_s <= now_s:
             self._cooling.popleft()
@@ -519,6 +522,20 @@ class Watcher:
             if not watch.done and watch.readers:
                 self._end(watch, SessionClosed(watch.task_id))
         self._agenda.clear()
+
+
+def _weights(readers: tuple[Reader, ...]) -> Weights:
+    """Find the weights of the reader who is most eager for the first stage."""
+    if len(readers) == 1:
+        return readers[0].weights
+    return max((reader.weights for reader in readers), key=lambda weights: weights[0])
+
+
+def _quoted(task_id: str) -> str:
+    """Quote an id for a URL; the service's own are letters, digits and dashes."""
+    if task_id.isascii() and task_id.replace("-", "").isalnum():
+        return task_id
+    return quote(task_id, safe="")
 
 
 def _failure(details: TaskDetails) -> GenerationFailed:
