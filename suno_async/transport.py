@@ -4,6 +4,7 @@ from types import TracebackType
 from typing import Self
 
 import aiohttp
+from multidict import CIMultiDict
 from yarl import URL
 
 from suno_async.clock import Clock
@@ -48,8 +49,9 @@ class Transport:
         client_session: aiohttp.ClientSession | None = None,
     ) -> None:
         self._key = api_key.encode()
-        self._headers = {"Authorization": f"Bearer {api_key}", "Accept": "application/json"}
-        self._base_url = base_url
+        # in the form that aiohttp would otherwise make of them for every call
+        self._headers = CIMultiDict(Authorization=f"Bearer {api_key}", Accept="application/json")
+        self._base_url = URL(base_url, encoded=True)
         self._clock = clock
         self._theirs = client_session
         self._ours: list[aiohttp.ClientSession] = []
@@ -105,7 +107,8 @@ class Transport:
             ConnectionFailed: No whole answer came; `request_sent` tells whether the service may
                 have seen the request.
         """
-        headers = {**self._headers, "Content-Type": "application/json"}
+        headers = self._headers.copy()
+        headers["Content-Type"] = "application/json"
         return await self._call(self._fresh, "POST", path, body, headers, self._timeout)
 
     async def upload(self, path: str, form: aiohttp.FormData) -> Answer:
@@ -124,10 +127,10 @@ class Transport:
         method: str,
         path: str,
         data: bytes | aiohttp.FormData | None,
-        headers: dict[str, str],
+        headers: CIMultiDict[str],
         timeout: aiohttp.ClientTimeout,
     ) -> Answer:
-        url = URL(self._base_url + path, encoded=True)
+        url = self._url(path)
         if session.closed:
             raise ConnectionFailed("the client session is closed", request_sent=False)
         try:
@@ -151,6 +154,18 @@ class Transport:
                 return Answer(status, body)
             return Answer(status, body, read_retry_after(retry_after, self._clock.now()))
         raise failure
+
+    def _url(self, path: str) -> URL:
+        """Put a URL together: a new one for every task, it costs less than to take one apart."""
+        plain, _, query = path.partition("?")
+        base = self._base_url
+        return URL.build(
+            scheme=base.scheme,
+            authority=base.raw_authority,
+            path=base.raw_path.rstrip("/") + plain,
+            query_string=query,
+            encoded=True,
+        )
 
 
 def connection_failed(error: Exception) -> ConnectionFailed:
