@@ -189,10 +189,10 @@ class SharedPause:
         self._clock = clock
         self._policy = policy
         self._waits = policy.waits_s()
-        self.until_s = -math.inf
+        self.until_s: float = -math.inf
 
     def note(self, error: SunoError) -> None:
-        """Pause if a failed call says so: it was called too often, or it was told how long to wait."""
+        """Pause if a call was made too often, or was told how long to wait."""
         asked = asked_wait(error)
         if asked is not None or isinstance(error, RateLimited):
             self.begin(asked)

@@ -1,5 +1,6 @@
 """One authenticated JSON call over aiohttp."""
 
+import re
 from types import TracebackType
 from typing import Self
 
@@ -22,6 +23,9 @@ _NEVER_SENT = (
     aiohttp.ClientHttpProxyError,
     aiohttp.InvalidURL,
 )
+
+# what is shown in place of the key when somebody echoes it
+_KEY_SHOWN = "(key)"
 
 
 class Transport:
@@ -48,7 +52,9 @@ class Transport:
         clock: Clock,
         client_session: aiohttp.ClientSession | None = None,
     ) -> None:
-        self._key = api_key.encode()
+        self._key = api_key
+        self._key_bytes = api_key.encode()
+        self._escaped_key = re.compile(b"".join(map(_json_forms, api_key)))
         # in the form that aiohttp would otherwise make of them for every call
         self._headers = CIMultiDict(Authorization=f"Bearer {api_key}", Accept="application/json")
         self._base_url = URL(base_url, encoded=True)
@@ -140,20 +146,18 @@ class Transport:
                 body = await response.read()
                 retry_after = response.headers.get("Retry-After")
                 status = response.status
-        except aiohttp.ClientResponseError as error:
-            # its repr shows the request's headers, the key among them: it must not be chained
-            failure = ConnectionFailed(
-                f"HTTP {error.status}: {error.message}", not isinstance(error, _NEVER_SENT)
-            )
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise connection_failed(error) from error
+            failure, cause = connection_failed(error), error
         else:
-            if self._key in body:
-                body = body.replace(self._key, b"(key)")
+            body = self._without_key(body)
             if retry_after is None:
                 return Answer(status, body)
             return Answer(status, body, read_retry_after(retry_after, self._clock.now()))
-        raise failure
+        # Raised out here, the failure has no context but the cause that it is given.
+        if self._shows_key(cause):
+            failure.reason = failure.reason.replace(self._key, _KEY_SHOWN)
+            raise ConnectionFailed(failure.reason, failure.request_sent)
+        raise failure from cause
 
     def _url(self, path: str) -> URL:
         """Put a URL together: a new one for every task, it costs less than to take one apart."""
@@ -167,8 +171,35 @@ class Transport:
             encoded=True,
         )
 
+    def _without_key(self, body: bytes) -> bytes:
+        """Blot the key out of an answer that echoes it, escaped as JSON or not."""
+        if self._key_bytes in body:
+            body = body.replace(self._key_bytes, _KEY_SHOWN.encode())
+        if b"\\u00" in body or b"\\/" in body:
+            body = self._escaped_key.sub(_KEY_SHOWN.encode(), body)
+        return body
+
+    def _shows_key(self, error: BaseException | None) -> bool:
+        """Tell whether an error, or one behind it, shows request headers or echoes the key."""
+        while error is not None:
+            if isinstance(error, aiohttp.ClientResponseError):
+                return True  # its repr shows the request's headers, the key among them
+            if self._key in f"{error!r} {error}":
+                return True
+            error = error.__cause__ or error.__context__
+        return False
+
 
 def connection_failed(error: Exception) -> ConnectionFailed:
     """Translate a failure of the network, and tell whether anything can have been sent."""
-    reason = str(error) or ("timed out" if isinstance(error, TimeoutError) else repr(error))
+    if isinstance(error, aiohttp.ClientResponseError):
+        reason = f"HTTP {error.status}: {error.message}"
+    else:
+        reason = str(error) or ("timed out" if isinstance(error, TimeoutError) else repr(error))
     return ConnectionFailed(reason, not isinstance(error, _NEVER_SENT))
+
+
+def _json_forms(character: str) -> bytes:
+    """Write a pattern for the ways in which JSON may write an ASCII character."""
+    plain = re.escape(character.encode())
+    return b"(?:%b|\\\\%b|\\\\u(?i:%04x))" % (plain, plain, ord(character))
