@@ -8,9 +8,9 @@ way. Calls themselves go over real sockets and take real time, in which the cloc
 import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from attrs import define, frozen
 
@@ -87,32 +87,66 @@ async def until(holds: Callable[[], object]) -> None:
 
 @define
 class RawService:
-    """A host that answers every request with the same bytes, whatever they are."""
+    """A host that does with its connections what a test wants."""
 
-    answer: bytes
     base_url: str = ""
+    opened: int = 0
+    ended: int = 0
     requests: int = 0
 
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Read a request, answer, hang up."""
+
+Connection: TypeAlias = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@asynccontextmanager
+async def tcp_service(serve: Connection) -> AsyncIterator[RawService]:
+    """Run a host that serves every connection with a coroutine, and then ends it."""
+    service = RawService()
+    serving: set[asyncio.Task[None]] = set()
+
+    async def follow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            head = await reader.readuntil(b"\r\n\r\n")
-            length = re.search(rb"content-length: *(\d+)", head.lower())
-            await reader.readexactly(int(length[1]) if length else 0)
-            self.requests += 1
-            writer.write(self.answer)
-            await writer.drain()
-        except (OSError, asyncio.IncompleteReadError):
-            pass  # the client went away
+            with suppress(OSError, asyncio.IncompleteReadError):  # the client went away
+                await serve(reader, writer)
         finally:
+            service.ended += 1
             writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
+
+    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        service.opened += 1
+        serving.add(asyncio.create_task(follow(reader, writer)))
+
+    server = await asyncio.start_server(accept, "127.0.0.1", 0)
+    service.base_url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    try:
+        yield service
+    finally:
+        for _ in range(10):  # connections that are just being made
+            await asyncio.sleep(0)
+        server.close()
+        for task in serving:
+            task.cancel()
+        await asyncio.gather(*serving, return_exceptions=True)
+
+
+async def read_request(reader: asyncio.StreamReader) -> None:
+    """Read one HTTP request with its body."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = re.search(rb"content-length: *(\d+)", head.lower())
+    await reader.readexactly(int(length[1]) if length else 0)
 
 
 @asynccontextmanager
 async def raw_service(answer: bytes) -> AsyncIterator[RawService]:
-    """Run a host that answers with these bytes."""
-    service = RawService(answer)
-    server = await asyncio.start_server(service.serve, "127.0.0.1", 0)
-    service.base_url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    async with server:
+    """Run a host that answers every request with these bytes, whatever they are, and hangs up."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        service.requests += 1
+        writer.write(answer)
+        await writer.drain()
+
+    async with tcp_service(serve) as service:
         yield service
