@@ -28,7 +28,7 @@ from suno_async.models import AddInstrumentalRequest, BatchProgress, Outcome, St
 from suno_async.owner import Owner
 from suno_async.watcher import Watch, Watcher
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 Requests = Iterable[AddInstrumentalRequest] | AsyncIterable[AddInstrumentalRequest]
 OnProgress = Callable[[BatchProgress], object]
@@ -197,8 +197,8 @@ class Batch:
         except asyncio.CancelledError:
             run.error = SessionClosed()
             raise
-        except Exception as error:
-            log.exception("submitting %r broke", run.request)
+        except Exception as error:  # noqa: BLE001 - it becomes the outcome
+            _log.exception("submitting %r broke", run.request)
             run.error = UnexpectedError(f"{type(error).__name__}: {error}")
             run.error.__cause__ = error
         finally:
@@ -268,7 +268,7 @@ class Batch:
         for run in self._running:
             if run.watch is not None:
                 self._watcher.unsubscribe(run.watch, run)
-                log.info("left the batch: task %s goes on", run.watch.task_id)
+                _log.info("left the batch: task %s goes on", run.watch.task_id)
         self._running.clear()
         while self._held:
             self._give_room()

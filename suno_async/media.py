@@ -113,7 +113,7 @@ class Media:
             if isinstance(stem, bytes):
                 return await self._upload_once(stem, _extension_of(stem))
             with ExitStack() as files:
-                file = await _in_thread(lambda: files.enter_context(stem.open("rb")))
+                file = await _in_thread(_open_stem, stem, files)
                 return await self._upload_once(file, stem.suffix)
 
         return await persist(upload, policy=self._policy, clock=self._clock, pause=self._pause)
@@ -369,6 +369,10 @@ def _is_at(file: BinaryIO, path: Path) -> bool:
 
 def _make_folder(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
+
+
+def _open_stem(path: Path, files: ExitStack) -> BinaryIO:
+    return files.enter_context(path.open("rb"))
 
 
 def _check_stem(path: Path) -> None:

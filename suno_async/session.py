@@ -34,7 +34,7 @@ from suno_async.transport import Transport
 from suno_async.watcher import Watch, Watcher
 from suno_async.wire import read_credits
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 # spec: the server
 BASE_URL = "https://api.apikley.ru"

@@ -18,7 +18,7 @@ from suno_async.retry import RetryPolicy, SharedPause, Verdict, judge_submission
 from suno_async.transport import Transport
 from suno_async.wire import read_task_id, request_body
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 # spec: the submission
 PATH = "/api/v1/generate/add-instrumental"
@@ -138,7 +138,7 @@ class Submitter:
                 waited_s = now_s - refused_s + wait_s
                 if not self._may_repeat(error, attempts, waited_s):
                     raise
-                log.info("not taken, %r again in %.1f s: %s", request.title, wait_s, error)
+                _log.info("not taken, %r again in %.1f s: %s", request.title, wait_s, error)
             await self._clock.sleep(wait_s)
 
     def _may_repeat(self, error: SunoError, attempts: int, waited_s: float) -> bool:
@@ -157,7 +157,7 @@ class Submitter:
         try:
             return await asyncio.shield(sending)
         except asyncio.CancelledError:
-            log.warning("nobody waits any more for the submission of %r", request.title)
+            _log.warning("nobody waits any more for the submission of %r", request.title)
             raise
 
     async def _turn(self, permit: Callable[[], None]) -> None:
@@ -195,7 +195,7 @@ class Submitter:
             self._window.leave(arrived=arrived)
             self._slots.release()
         self._pause.reset()
-        log.info("submitted %r: task %s", request.title, task_id)
+        _log.info("submitted %r: task %s", request.title, task_id)
         return task_id
 
     @staticmethod
@@ -203,7 +203,7 @@ class Submitter:
         request: AddInstrumentalRequest, reason: str, sent_at: datetime
     ) -> SubmissionUncertain:
         error = SubmissionUncertain(request.title, reason, sent_at)
-        log.warning("%s", error)
+        _log.warning("%s", error)
         return error
 
     async def aclose(self) -> None:

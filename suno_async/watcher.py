@@ -42,7 +42,7 @@ from suno_async.retry import RetryPolicy, SharedPause, Sight, judge_look, persis
 from suno_async.transport import Transport
 from suno_async.wire import Answer, read_details
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 # docs: the details of a task
 PATH = "/api/v1/generate/record-info?taskId="
@@ -319,8 +319,8 @@ class Watcher:
     async def _poll(self, watch: Watch) -> None:
         try:
             gap_s = await self._look_once(watch)
-        except Exception as error:  # the readers get it, whatever it is
-            log.exception("the watch of task %s broke", watch.task_id)
+        except Exception as error:  # noqa: BLE001 - the readers get it, whatever it is
+            _log.exception("the watch of task %s broke", watch.task_id)
             surprise = UnexpectedError(f"{type(error).__name__}: {error} (task {watch.task_id})")
             surprise.__cause__ = error
             self._end(watch, surprise)
@@ -341,7 +341,7 @@ class Watcher:
         if self._troubled:
             self._troubled = False
             self._pause.reset()
-            log.info("the service answers polls again")
+            _log.info("the service answers polls again")
         return LEAST_GAP_S
 
     async def _ask(self, watch: Watch) -> Answer:
@@ -390,7 +390,7 @@ class Watcher:
         watch.misses += 1
         if not self._troubled:
             self._troubled = True
-            log.warning("polling goes on, slower: %s (task %s)", error, watch.task_id)
+            _log.warning("polling goes on, slower: %s (task %s)", error, watch.task_id)
         return self._policy.wait_s(watch.misses)
 
     def _no_record(self, watch: Watch, error: SunoError) -> float:

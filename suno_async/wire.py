@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar, cast
 
 from attrs import fields, frozen
+from cattrs import Converter
 from cattrs.errors import BaseValidationError
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 from cattrs.preconf.json import make_converter
@@ -26,12 +27,52 @@ def _dumps(value: Any, /) -> bytes:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-loads: Callable[[bytes | str], Any] = json.loads
-dumps: Callable[[Any], bytes] = _dumps
+def _loads(text: bytes | str, /) -> Any:
+    text = text if isinstance(text, str) else text.decode()
+    if "\\ud" in text or "\\uD" in text:
+        raise ValueError("there may be half a surrogate pair")
+    return json.loads(text, parse_constant=_no_constant)
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+strict_loads: Callable[[bytes | str], Any] = _loads
+strict_dumps: Callable[[Any], bytes] = _dumps
 with suppress(ImportError):  # the extra `speed`
     import orjson
 
-    loads, dumps = orjson.loads, orjson.dumps
+    strict_loads, strict_dumps = orjson.loads, orjson.dumps
+
+
+def loads(text: bytes | str) -> Any:
+    """Read JSON, and forgive what cost no information that matters.
+
+    A paid task must not be lost over half an emoji: lone surrogates and bytes that are no UTF-8
+    become U+FFFD, and NaN becomes null.
+
+    Raises:
+        ValueError: It is no JSON.
+        RecursionError: It is nested absurdly deep.
+    """
+    with suppress(ValueError):
+        return strict_loads(text)
+    if isinstance(text, bytes):
+        text = text.decode("utf-8-sig", "replace")
+    value = json.loads(text, parse_constant=lambda _: None)
+    # through UTF-16, where a pair of surrogates is one character and half a pair is an error
+    whole = json.dumps(value, ensure_ascii=False).encode("utf-16-le", "surrogatepass")
+    return json.loads(whole.decode("utf-16-le", "replace"))
+
+
+def dumps(value: Any) -> bytes:
+    """Write JSON; what `orjson` refuses (huge integers, lone surrogates) is written all the same."""
+    try:
+        return strict_dumps(value)
+    except (TypeError, UnicodeEncodeError):
+        return json.dumps(value, separators=(",", ":")).encode()
+
 
 T = TypeVar("T")
 
@@ -221,7 +262,7 @@ def _object(value: object) -> dict[str, Any]:
 
 # --- the converter --------------------------------------------------------------------------------
 
-converter = make_converter()
+converter: Converter = make_converter()
 
 
 def _camel(name: str) -> str:

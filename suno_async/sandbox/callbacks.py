@@ -94,9 +94,9 @@ class Courier:
         self._timer_s = 0.0
         self._sending: set[asyncio.Task[None]] = set()
         self.deliveries: list[Delivery] = []
-        self.undeliverable = 0
+        self.undeliverable: int = 0
         self.session: aiohttp.ClientSession | None = None
-        self.media_url = ""
+        self.media_url: str = ""
 
     def plan(self, task: SandboxTask) -> None:
         """Plan all callbacks of a new task."""
