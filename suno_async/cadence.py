@@ -209,21 +209,28 @@ class HazardPaced:
     Args:
         price: What one look is worth: so much delay (a number is seconds; more than zero). The
             number of looks goes with its inverse square root; the default makes about 30 a task.
+        ceiling: The longest gap in a task's first minutes; later it is 5 % of the task's age if
+            that is more. Only a high price comes near it.
         learned: What an earlier session's `learned()` returned.
 
     Raises:
-        InvalidRequest: `price` is not more than zero, or `learned` is not such a value.
+        InvalidRequest: `price` or `ceiling` is not more than zero, or `learned` is not
+            such a value.
     """
 
     def __init__(
         self,
         price: timedelta | float = timedelta(seconds=0.05),
+        ceiling: timedelta | float = timedelta(seconds=20),
         learned: Mapping[str, Any] | None = None,
     ) -> None:
-        self.price = duration(price)
+        self.price: timedelta = duration(price)
         if self.price <= timedelta(0):
             raise InvalidRequest("price", price, "must be more than zero")
         self._price_s = self.price.total_seconds()
+        self._ceiling_s = duration(ceiling).total_seconds()
+        if self._ceiling_s <= 0:
+            raise InvalidRequest("ceiling", ceiling, "must be more than zero")
         self._hazards: dict[str, tuple[_Hazard, ...]] = {}
         for model, stages in (learned or {}).items():
             self._restore(model, stages)
@@ -232,7 +239,7 @@ class HazardPaced:
         self, awaited: Stage, entered_s: float, age_s: float, *, model: str, weights: Weights
     ) -> float:
         """Answer with the time until a look is worth its price, within the bounds."""
-        least_s, most_s = bounds_s(age_s)
+        least_s, most_s = bounds_s(age_s, self._ceiling_s)
         position = awaited.position
         weight = weights[position]
         if weight <= 0:
@@ -279,15 +286,14 @@ class HazardPaced:
         return hazards[position]
 
 
-def bounds_s(age_s: float) -> tuple[float, float]:
+def bounds_s(age_s: float, ceiling_s: float = 20.0) -> tuple[float, float]:
     """Tell the least and the greatest gap at a task's age.
 
-    In ordinary times 0.34 s and 20 s. After ten minutes a task is a rare straggler: its looks
-    thin out with its age, so that one which is stuck for 14 days costs less than a thousand.
+    In ordinary times 0.34 s and the ceiling. After ten minutes a task is a rare straggler: its
+    looks thin out with its age, so that one which is stuck for 14 days costs less than a thousand.
     """
     least_s = max(LEAST_GAP_S, 0.01 * (age_s - 600.0))
-    most_s = max(20.0, 0.05 * age_s)
-    return least_s, most_s
+    return least_s, max(ceiling_s, 0.05 * age_s, least_s)
 
 
 def _unit_s(position: int, entered_s: float) -> float:
