@@ -304,6 +304,7 @@ class Watcher:
                 self._end(watch, TaskExpired(watch.task_id, watch.expires_at))
             else:
                 watch.polling = True
+                watch.next_ask_s = now_s + LEAST_GAP_S  # before the poller runs, a look might
                 self._next_slot_s = now_s + self._spacing_s
                 return watch
         return None
