@@ -19,7 +19,15 @@ from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, overrid
 from cattrs.preconf.json import make_converter
 
 from suno_async import errors
-from suno_async.errors import InvalidRequest, ProtocolError, SunoError, api_error
+from suno_async.errors import (
+    ApiError,
+    AuthenticationError,
+    InvalidRequest,
+    ProtocolError,
+    RateLimited,
+    SunoError,
+    api_error,
+)
 from suno_async.models import AddInstrumentalRequest, TaskDetails, TaskStatus, Track
 
 
@@ -127,6 +135,14 @@ def _no_envelope(answer: Answer, reason: str) -> SunoError:
     return unreadable(answer, reason)
 
 
+def _has_envelope(answer: Answer) -> bool:
+    try:
+        envelope = loads(answer.body)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(envelope, dict) and "code" in envelope
+
+
 def unreadable(answer: Answer, reason: str) -> ProtocolError:
     """Describe an answer that does not hold what it must."""
     excerpt = answer.body[:200].decode(errors="replace")
@@ -151,11 +167,18 @@ def read_task_id(answer: Answer) -> str:
 def read_details(answer: Answer, task_id: str) -> TaskDetails | None:
     """Take the task's details out of an answer of record-info; None when there is no record.
 
+    A gateway's 403 or 404 says nothing about a task, which may be paid for: it is unreadable.
+
     Raises:
-        ApiError: The service refused.
+        ApiError: The service refused, or a gateway did for the key or for calling too often.
         ProtocolError: There are no details in it.
     """
-    data = read_data(answer)
+    try:
+        data = read_data(answer)
+    except ApiError as error:
+        if isinstance(error, AuthenticationError | RateLimited) or _has_envelope(answer):
+            raise
+        raise unreadable(answer, "a gateway's word on a task") from error
     if data is None:
         return None
     if not isinstance(data, dict):
