@@ -90,6 +90,9 @@ class Transport:
         session = aiohttp.ClientSession(
             connector=connector, cookie_jar=aiohttp.DummyCookieJar(), timeout=self._timeout
         )
+        # aiohttp would repeat a GET by itself when a kept-alive connection breaks: a second look at
+        # a task in the same moment, which nobody counts
+        session._retry_connection = False
         self._ours.append(session)
         return session
 
