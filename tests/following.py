@@ -1,0 +1,81 @@
+"""Helpers for tests that follow tasks: what was seen, how often was asked, what was left behind."""
+
+import asyncio
+import os
+from bisect import bisect_left
+from collections.abc import AsyncIterator, Awaitable, Iterable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from suno_async import InstrumentalTask, StageEvent, SunoSession
+from suno_async.sandbox import Sandbox, TaskScript
+
+from .world import song, until
+
+T = TypeVar("T")
+
+STAGES = ["text", "first", "complete"]
+# a task that never gets anywhere
+STUCK = TaskScript(stages=())
+
+
+async def collect(task: InstrumentalTask, into: list[StageEvent] | None = None) -> list[StageEvent]:
+    """Read a task's events to the end; what came before an error is in `into`."""
+    events: list[StageEvent] = [] if into is None else into
+    async for event in task.events():
+        events.append(event)  # noqa: PERF401 - what came before an error is wanted too
+    return events
+
+
+def names(events: Iterable[StageEvent]) -> list[str]:
+    """Name the stages of events."""
+    return [str(event.stage) for event in events]
+
+
+async def submitted(suno: SunoSession, sandbox: Sandbox, script: TaskScript) -> InstrumentalTask:
+    """Submit a task that follows a script."""
+    sandbox.script(script)
+    return await suno.submit(song())
+
+
+def poll_times(sandbox: Sandbox, task_id: str | None = None) -> list[float]:
+    """Tell when record-info was asked, for one task or for all."""
+    return [poll.at for poll in sandbox.polls if task_id in (None, poll.task_id)]
+
+
+def busiest(times: list[float], window_s: float) -> int:
+    """Tell how many of the times (sorted) the fullest half-open window of some length holds."""
+    ends = (bisect_left(times, at + window_s - 1e-9) for at in times)
+    return max((end - begin for begin, end in enumerate(ends)), default=0)
+
+
+def open_files() -> dict[int, str]:
+    """List the open descriptors of this process: files, sockets, pipes."""
+    found: dict[int, str] = {}
+    for entry in os.scandir("/proc/self/fd"):
+        try:
+            target = str(Path(entry.path).readlink())
+        except FileNotFoundError:  # the one that lists the folder
+            continue
+        found[int(entry.name)] = target
+    return found
+
+
+@asynccontextmanager
+async def nothing_left() -> AsyncIterator[None]:
+    """See that no asyncio task and no descriptor is left that was not there before.
+
+    The sandbox lives in the same process: the last of its own ends of connections may close a
+    moment later than the library's.
+    """
+    tasks, files = asyncio.all_tasks(), open_files()
+    yield
+    await until(lambda: asyncio.all_tasks() <= tasks)
+    await until(lambda: len(open_files()) <= len(files))
+
+
+async def within_a_second(work: Awaitable[T]) -> T:
+    """Await something that must not take longer than a second of real time."""
+    async with asyncio.timeout(1):
+        return await work
