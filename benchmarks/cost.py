@@ -1,0 +1,170 @@
+"""CPU of a typed poll over that of plain aiohttp.
+
+In one process, blocks of polls by each client alternate; a client's cost is the CPU time of a block
+over the number of polls that the server answered in it, divided by the same of plain aiohttp in the
+same round. The median over rounds, and then over processes, is the figure. Plain aiohttp is in the
+race twice: a process in which it differs from itself is thrown away.
+"""
+
+import argparse
+import asyncio
+import sys
+import time
+from contextlib import AsyncExitStack
+from statistics import median
+from typing import Any
+
+import aiohttp
+from attrs import frozen
+
+from benchmarks import report
+
+CONTROL = 0.96, 1.04
+ROUNDS = 30
+BLOCK_S = 0.2
+OURS = ("aiohttp", "control", "unchanged", "changed")
+OTHERS = {"httpx": "httpx", "fal-client": "fal_client", "suno-easy": "suno-easy"}
+LABELS = {
+    "unchanged": "suno_async, body as before",
+    "changed": "suno_async, body changed",
+    "httpx": "httpx",
+    "fal-client": "fal-client, status()",
+    "suno-easy": "suno-easy, get_task_info() in threads",
+    "control": "plain aiohttp again (control)",
+}
+AIMS = {True: 0.90, False: 1.00}
+
+
+@frozen
+class Block:
+    """What a client did in one block."""
+
+    cpu_s: float
+    polls: int
+    server_cpu_s: float
+    wall_s: float
+
+    @property
+    def cost_s(self) -> float:
+        """CPU seconds per poll."""
+        return self.cpu_s / self.polls
+
+
+def measure(base_url: str, names: list[str], speed: bool, rounds: int) -> dict[str, Any]:
+    """Race the clients in this process; with or without orjson."""
+    if not speed:
+        sys.modules["orjson"] = None  # type: ignore[assignment]  # the import fails from now on
+    return asyncio.run(_race(base_url, names, rounds))
+
+
+async def _race(base_url: str, names: list[str], rounds: int) -> dict[str, Any]:
+    from benchmarks.clients import Client, clients  # after the decision on orjson
+
+    blocks: dict[str, list[Block]] = {name: [] for name in names}
+    async with AsyncExitStack() as stack:
+        asking = await stack.enter_async_context(aiohttp.ClientSession())
+        running: dict[str, Client] = {}
+        for name in names:
+            running[name] = await stack.enter_async_context(clients(base_url)[name]())
+            await _block(running[name], asking, base_url)
+        for turn in range(rounds):
+            for name in names if turn % 2 else reversed(names):
+                blocks[name].append(await _block(running[name], asking, base_url))
+    return _summary(blocks)
+
+
+async def _block(client: Any, asking: aiohttp.ClientSession, base_url: str) -> Block:
+    async with client.polling():
+        before = await _counts(asking, base_url)
+        wall_s, cpu_s = time.perf_counter(), time.process_time()
+        await asyncio.sleep(BLOCK_S)
+        after = await _counts(asking, base_url)
+        cpu_s, wall_s = time.process_time() - cpu_s, time.perf_counter() - wall_s
+    return Block(cpu_s, after[0] - before[0], after[1] - before[1], wall_s)
+
+
+async def _counts(asking: aiohttp.ClientSession, base_url: str) -> tuple[int, float]:
+    async with asking.get(base_url + "/counts") as response:
+        polls, cpu_s = await response.json()
+    return polls, cpu_s
+
+
+def _summary(blocks: dict[str, list[Block]]) -> dict[str, Any]:
+    baseline = blocks["aiohttp"]
+    return {
+        "ratios": {
+            name: median(b.cost_s / base.cost_s for b, base in zip(own, baseline, strict=True))
+            for name, own in blocks.items()
+            if name != "aiohttp"
+        },
+        "aiohttp_us": median(block.cost_s for block in baseline) * 1e6,
+        "server_busy": max(
+            sum(block.server_cpu_s for block in own) / sum(block.wall_s for block in own)
+            for own in blocks.values()
+        ),
+    }
+
+
+def main(argv: list[str]) -> None:
+    """Measure with orjson and without; print, and write the figures."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks cost", description=__doc__)
+    parser.add_argument("--processes", type=int, default=5, help="how many must pass the control")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help="blocks of each client")
+    options = parser.parse_args(argv)
+    installed = [name for name, package in OTHERS.items() if report.versions(package)]
+    figures = {
+        "with speed": _passed([*OURS, *installed], True, options.processes, options.rounds),
+        "without": _passed([*OURS], False, options.processes, options.rounds),
+    }
+    for title, figure in figures.items():
+        _print(title, figure, AIMS[title == "with speed"])
+    report.save("cost", {"clients": report.versions(*OTHERS.values()), **figures})
+
+
+def _passed(names: list[str], speed: bool, processes: int, rounds: int) -> dict[str, Any]:
+    """Repeat in fresh processes until enough have passed the control."""
+    passed: list[dict[str, Any]] = []
+    thrown_away: list[float] = []
+    with report.server_process("benchmarks.record_server") as base_url:
+        while len(passed) < processes:
+            if len(thrown_away) > 3 * processes:
+                sys.exit(f"this machine is too busy: the controls were {thrown_away}")
+            one = report.in_fresh_process(measure, base_url, names, speed, rounds)
+            control = one["ratios"]["control"]
+            if CONTROL[0] <= control <= CONTROL[1]:
+                passed.append(one)
+            else:
+                thrown_away.append(control)
+    return {
+        "ratios": {
+            name: _spread([one["ratios"][name] for one in passed])
+            for name in LABELS
+            if name in names
+        },
+        "aiohttp_us": median(one["aiohttp_us"] for one in passed),
+        "server_busy": max(one["server_busy"] for one in passed),
+        "thrown_away": thrown_away,
+    }
+
+
+def _spread(values: list[float]) -> dict[str, float]:
+    return {"median": median(values), "least": min(values), "most": max(values)}
+
+
+def _print(title: str, figure: dict[str, Any], aim: float) -> None:
+    rows = [
+        (
+            LABELS[name],
+            f"{ratio['median']:.2f}",
+            f"{ratio['least']:.2f}-{ratio['most']:.2f}",
+            f"{aim:.2f}" if name == "unchanged" else "",
+        )
+        for name, ratio in figure["ratios"].items()
+    ]
+    report.table(
+        f"CPU of a poll ÷ plain aiohttp, {title}", ("client", "median", "range", "aim"), rows
+    )
+    print(
+        f"  plain aiohttp: {figure['aiohttp_us']:.0f} µs a poll; server at most"
+        f" {figure['server_busy']:.0%} of a core; {len(figure['thrown_away'])} runs thrown away"
+    )
