@@ -5,11 +5,15 @@ Nothing here does input or output: bytes in, values or exceptions out. The servi
 `TaskDetails.raw`, unknown values become plain text or None.
 """
 
+import base64
+import hashlib
+import hmac
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import Any, TypeVar, cast
 
 from attrs import fields, frozen
@@ -22,13 +26,14 @@ from suno_async import errors
 from suno_async.errors import (
     ApiError,
     AuthenticationError,
+    CallbackRejected,
     InvalidRequest,
     ProtocolError,
     RateLimited,
     SunoError,
     api_error,
 )
-from suno_async.models import AddInstrumentalRequest, TaskDetails, TaskStatus, Track
+from suno_async.models import AddInstrumentalRequest, CallbackNotice, TaskDetails, TaskStatus, Track
 
 
 def _dumps(value: Any, /) -> bytes:
@@ -75,7 +80,7 @@ def loads(text: bytes | str) -> Any:
 
 
 def dumps(value: Any) -> bytes:
-    """Write JSON; what `orjson` refuses (huge integers, lone surrogates) is written all the same."""
+    """Write JSON; huge integers and lone surrogates, which orjson refuses, as well."""
     try:
         return strict_dumps(value)
     except (TypeError, UnicodeEncodeError):
@@ -350,6 +355,106 @@ def details_from(data: dict[str, Any], task_id: str) -> TaskDetails:
     )
 
 
+# upstream: the headers of a signed callback
+TIMESTAMP_HEADER = "x-webhook-timestamp"
+SIGNATURE_HEADER = "x-webhook-signature"
+SIGNATURE_AGE = timedelta(minutes=5)
+
+
+class ReplayGuard:
+    """Remembers signed callbacks until their signatures are too old to be accepted again.
+
+    Args:
+        limit: How many to remember at the most; beyond it, the oldest are forgotten.
+    """
+
+    def __init__(self, limit: int = 100_000) -> None:
+        self._limit = limit
+        self._seen: dict[bytes, datetime] = {}
+
+    def is_new(self, signature: str, body: bytes, now: datetime) -> bool:
+        """Tell whether this very callback has not been seen, and remember it."""
+        for key, seen_at in list(islice(self._seen.items(), 2)):
+            if now - seen_at > 2 * SIGNATURE_AGE or len(self._seen) >= self._limit:
+                del self._seen[key]
+        key = hashlib.sha256(signature.encode() + b"\0" + body).digest()
+        if key in self._seen:
+            return False
+        self._seen[key] = now
+        return True
+
+
+def parse_callback(
+    body: bytes | str,
+    headers: Mapping[str, str] | None = None,
+    *,
+    hmac_key: str | bytes | None = None,
+    now: datetime | None = None,
+    replays: ReplayGuard | None = None,
+) -> CallbackNotice:
+    """Read a callback that was posted to your own webhook, in any of the service's forms.
+
+    Nothing proves who sent a callback (the specification has no signature). One upstream provider
+    signs the task id and a timestamp. With `hmac_key` that signature is demanded, compared in
+    constant time, and may be 5 minutes old or early. **It does not cover the body**: whoever saw
+    one signed callback can send another stage, other tracks or other URLs under it for 5 minutes.
+    So even then, ask `SunoSession.details` before you believe a callback.
+
+    Args:
+        body: The body as it came.
+        headers: The request's headers, in any case; needed for the signature alone.
+        hmac_key: The key that the signatures are made with; None accepts unsigned callbacks.
+        now: The present (aware); None takes the machine's clock.
+        replays: With `hmac_key`: where to remember what was accepted, so that a callback is
+            accepted once. Keep one as long as your service runs.
+
+    Raises:
+        CallbackRejected: It is no callback, or its signature is missing, wrong, too old or reused.
+    """
+    raw = body.encode() if isinstance(body, str) else body
+    try:
+        posted = loads(raw)
+    except (ValueError, RecursionError) as error:
+        raise CallbackRejected("not JSON") from error
+    if not isinstance(posted, dict):
+        raise CallbackRejected("not an object")
+    data = _object(posted.get("data"))
+    task_id = _text(data.get("task_id")) or _text(data.get("taskId"))
+    if task_id is None:
+        raise CallbackRejected("no task id in it")
+    if hmac_key is not None:
+        moment = now or datetime.now(UTC)
+        signature = _checked_signature(headers or {}, task_id, hmac_key, moment)
+        if replays is not None and not replays.is_new(signature, raw, moment):
+            raise CallbackRejected("it was received before", unsigned=True)
+    kind = _text(data.get("callbackType")) or _text(data.get("callback_type")) or ""
+    code = _integer(posted.get("code"))
+    return CallbackNotice(
+        kind=kind.lower(),
+        task_id=task_id,
+        code=200 if code is None else code,
+        message=_text(posted.get("msg")) or _text(posted.get("message")),
+        tracks=_tracks(data.get("data")),
+        raw=cast("dict[str, Any]", posted),
+    )
+
+
+def _checked_signature(
+    headers: Mapping[str, str], task_id: str, key: str | bytes, now: datetime
+) -> str:
+    given = {name.lower(): value for name, value in headers.items()}
+    timestamp, signature = given.get(TIMESTAMP_HEADER, ""), given.get(SIGNATURE_HEADER, "")
+    secret = key.encode() if isinstance(key, str) else key
+    digest = hmac.new(secret, f"{task_id}.{timestamp}".encode(), hashlib.sha256).digest()
+    expected = base64.b64encode(digest)
+    if not hmac.compare_digest(expected, signature.encode()):
+        raise CallbackRejected("its signature is missing or wrong", unsigned=True)
+    seconds = _number(timestamp)
+    if seconds is None or abs(now.timestamp() - seconds) > SIGNATURE_AGE.total_seconds():
+        raise CallbackRejected("its signature is not of these minutes", unsigned=True)
+    return signature
+
+
 converter.register_structure_hook(TaskStatus | str, _status)
 converter.register_structure_hook(int | str | None, _error_code)
 
@@ -396,25 +501,27 @@ _ERROR_CLASSES: Mapping[str, type[SunoError]] = {
 }
 
 
-def _error_to_json(error: SunoError | None) -> dict[str, Any] | None:
-    if error is None:
-        return None
+def _is_error(cls: Any) -> bool:
+    return isinstance(cls, type) and issubclass(cls, SunoError)
+
+
+def _error_to_json(error: SunoError) -> dict[str, Any]:
     stored = converter.unstructure_attrs_asdict(error)
     if isinstance(error, InvalidRequest) and not isinstance(error.value, str | int | float | None):
         stored["value"] = repr(error.value)
     return {"error": type(error).__name__, **stored}
 
 
-def _error_from_json(stored: Any, _: object) -> SunoError | None:
-    if stored is None:
-        return None
+def _error_from_json(stored: Any, expected: type[SunoError]) -> SunoError:
     given = dict(stored)
     cls = _ERROR_CLASSES[given.pop("error")]
+    if not issubclass(cls, expected):
+        raise TypeError(f"{cls.__name__} is no {expected.__name__}")
     return converter.structure_attrs_fromdict(given, cls)
 
 
-converter.register_unstructure_hook(SunoError | None, _error_to_json)
-converter.register_structure_hook(SunoError | None, _error_from_json)
+converter.register_unstructure_hook_func(_is_error, _error_to_json)
+converter.register_structure_hook_func(_is_error, _error_from_json)
 converter.register_unstructure_hook(timedelta, lambda value: value.total_seconds())
 converter.register_structure_hook(timedelta, lambda value, _: timedelta(seconds=value))
 
