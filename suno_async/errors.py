@@ -47,7 +47,7 @@ class ApiError(SunoError):
 
     def __str__(self) -> str:
         about = f" (task {self.task_id})" if self.task_id else ""
-        return f"the service answered {self.code}: {self.message}{about}"
+        return f"the service answered {self.code}: {self.message}{about}{_advice(self)}"
 
 
 @define(slots=False)
@@ -158,6 +158,22 @@ class ProtocolError(SunoError):
     def __str__(self) -> str:
         seen = f", which begins {_shortened(self.excerpt)!r}" if self.excerpt else ""
         return f"unreadable answer (HTTP {self.http_status}): {self.reason}{seen}"
+
+
+@define(slots=False)
+class CallbackRejected(SunoError):
+    """What was posted to a callback URL is not a callback, or not proved to be the service's.
+
+    Attributes:
+        reason: What is wrong with it.
+        unsigned: True when it is the signature: missing, wrong, too old, or used before.
+    """
+
+    reason: str
+    unsigned: bool = False
+
+    def __str__(self) -> str:
+        return f"not a callback of the service: {self.reason}"
 
 
 @define(slots=False)
@@ -326,6 +342,25 @@ def api_error(
     if issubclass(cls, RateLimited | Maintenance | ServerError):
         return cls(code, message, http_status, None, retry_after)
     return cls(code, message, http_status)
+
+
+# what a caller can do next
+_ADVICE: dict[type[ApiError], str] = {
+    AuthenticationError: "check the API key",
+    InsufficientCredits: "nothing was charged, top the account up",
+    ValidationFailed: "correct what it names before asking again",
+    RateLimited: "it took nothing, ask again",
+    SourceUnavailable: "check that the service can fetch the file",
+    Maintenance: "it took nothing, ask again",
+}
+
+
+def _advice(error: ApiError) -> str:
+    advice = _ADVICE.get(type(error), "")
+    if isinstance(error, RateLimited | Maintenance):
+        waited = error.retry_after
+        advice += " later" if waited is None else f" in {waited.total_seconds():g} s"
+    return advice and f"; {advice}"
 
 
 def _shortened(text: str, limit: int = 120) -> str:
