@@ -158,7 +158,10 @@ def _vocal_gender(value: VocalGender | str | None) -> VocalGender | None:
 
 
 def _float(value: float | Decimal | None) -> float | None:
-    return float(value) if isinstance(value, Decimal) else value
+    """Make a plain float of a decimal or of a subclass such as numpy's, which JSON cannot write."""
+    if isinstance(value, float) or (isinstance(value, Decimal) and not value.is_snan()):
+        return float(value)
+    return cast("float | None", value)
 
 
 def _weight(_: Any, attribute: "Attribute[float | None]", value: object) -> None:
@@ -304,6 +307,39 @@ class StageEvent(_Readable):
     details: TaskDetails
     observed_at: datetime
     inferred: bool = False
+
+
+@frozen(repr=False)
+class CallbackNotice(_Readable):
+    """What a callback says. Nothing in it is proved: look at the task before you believe it.
+
+    Attributes:
+        kind: `text`, `first`, `complete` or `error`, in lower case; plain text when it is new.
+        task_id: The task that it speaks of.
+        code: 200, or why the task failed: 400, 408, 413, 500, 501, or 531 with a refund (spec).
+        message: Its explanation.
+        tracks: The tracks that it lists.
+        token: The end of the URL that it came to; None when it was parsed without a receiver.
+        raw: The whole body as it came.
+    """
+
+    kind: str
+    task_id: str
+    code: int = 200
+    message: str | None = None
+    tracks: tuple[Track, ...] = ()
+    token: str | None = field(default=None, repr=False)
+    raw: dict[str, Any] = field(factory=dict[str, Any], repr=False, eq=False)
+
+    @property
+    def stage(self) -> Stage | None:
+        """The stage that it announces; None for a failure or a kind that is new."""
+        return Stage(self.kind) if self.kind in _STAGES else None
+
+    @property
+    def failed(self) -> bool:
+        """Whether it announces a failure."""
+        return self.kind == "error" or self.code != 200
 
 
 @frozen(repr=False)
