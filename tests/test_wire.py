@@ -1,0 +1,628 @@
+"""JSON ↔ models: every field form, arbitrary bytes, and round trips, with and without orjson."""
+
+import json
+import os
+import subprocess
+import sys
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from suno_async import (
+    AddInstrumentalRequest,
+    ApiError,
+    BatchProgress,
+    InvalidRequest,
+    Model,
+    Outcome,
+    ProtocolError,
+    RateLimited,
+    ServerError,
+    Stage,
+    StageEvent,
+    SubmissionUncertain,
+    SunoError,
+    TaskDetails,
+    TaskError,
+    TaskStatus,
+    Track,
+    ValidationFailed,
+    VocalGender,
+    from_json,
+    to_json,
+)
+from suno_async.wire import (
+    Answer,
+    read_credits,
+    read_data,
+    read_details,
+    read_task_id,
+    read_upload_url,
+    request_body,
+)
+
+from .test_errors import ERRORS
+from .world import song
+
+AT = datetime(2025, 1, 1, tzinfo=UTC)
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+def answer(data: Any, code: Any = 200, status: int = 200) -> Answer:
+    """Write an answer with an envelope."""
+    return Answer(status, json.dumps({"code": code, "msg": "success", "data": data}).encode())
+
+
+def details(**data: Any) -> TaskDetails:
+    """Read details with these fields."""
+    found = read_details(answer({"taskId": "t1", "status": "SUCCESS", **data}), "t1")
+    assert found is not None
+    return found
+
+
+def track(**fields: Any) -> Track:
+    """Read one track with these fields."""
+    (found,) = details(response={"sunoData": [fields]}).tracks
+    return found
+
+
+# --- the envelope ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("code", [200, "200", 200.0, " 200 "], ids=repr)
+@pytest.mark.parametrize("status", [200, 201, 400, 500])
+def test_the_code_in_the_body_is_the_verdict(code: Any, status: int) -> None:
+    """A code of 200 in any form is success, whatever the HTTP status."""
+    assert read_data(answer({"a": 1}, code, status)) == {"a": 1}
+
+
+@pytest.mark.parametrize("name", ["msg", "message"])
+def test_the_text_has_two_names(name: str) -> None:
+    """The error carries the text under either name."""
+    with pytest.raises(ValidationFailed, match="tags: too long"):
+        read_data(Answer(200, json.dumps({"code": "422", name: "tags: too long"}).encode()))
+
+
+@pytest.mark.parametrize("text", [None, "", [], {}], ids=repr)
+def test_an_error_without_text_is_an_error(text: Any) -> None:
+    """A missing or senseless text does not hide the code."""
+    with pytest.raises(ServerError, match="no message"):
+        read_data(Answer(200, json.dumps({"code": 500, "msg": text}).encode()))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"<html></html>",
+        b"null",
+        b"[]",
+        b"7",
+        b'"text"',
+        b"{}",
+        b'{"code": null}',
+        b'{"code": true}',
+        b'{"code": "abc"}',
+        b'{"code": 200.5}',
+        b'{"code": NaN}',
+        b'{"code": []}',
+        b'{"code": 200, "data": {"taskId": "t',
+        b"[" * 100_000,
+        b'{"a":' * 100_000,
+        '{"code": 200, "data": {"taskId": "t1"}}'.encode("utf-16"),
+        b"\xff\xfe\x00",
+    ],
+    ids=lambda body: repr(body[:30]),
+)
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (200, ProtocolError),
+        (302, ProtocolError),
+        (408, ProtocolError),
+        (429, RateLimited),
+        (418, ApiError),
+        (502, ProtocolError),
+    ],
+)
+def test_without_an_envelope_the_http_status_speaks(
+    body: bytes, status: int, kind: type[SunoError]
+) -> None:
+    """A gateway's 4xx is a refusal; everything else is unreadable, and the excerpt is kept."""
+    with pytest.raises(kind) as raised:
+        read_data(Answer(status, body, timedelta(seconds=9)))
+    assert getattr(raised.value, "http_status", None) == status
+    if isinstance(raised.value, ProtocolError | RateLimited):
+        assert raised.value.retry_after == timedelta(seconds=9)
+
+
+@pytest.mark.parametrize("name", ["taskId", "task_id"])
+@pytest.mark.parametrize(("value", "task_id"), [("5c79", "5c79"), (12, "12")])
+def test_a_task_id_is_found_under_either_name(name: str, value: Any, task_id: str) -> None:
+    """Both spellings, and a number too, are the id that was paid for."""
+    assert read_task_id(answer({name: value})) == task_id
+
+
+@pytest.mark.parametrize("data", [None, [], {}, "t1", {"taskId": None}, {"taskId": ""}], ids=repr)
+def test_success_without_a_task_id_is_unreadable(data: Any) -> None:
+    """A submission that is answered with 200 and no id is no success."""
+    with pytest.raises(ProtocolError, match="no task id"):
+        read_task_id(answer(data))
+
+
+@pytest.mark.parametrize(
+    ("data", "balance"), [(100, 100), (0, 0), (-3, -3), (12.5, 12.5), ("7", 7), (3.0, 3)]
+)
+def test_a_balance_is_a_number(data: Any, balance: float) -> None:
+    """The balance may come as integer, number or text."""
+    assert read_credits(answer(data)) == balance
+
+
+@pytest.mark.parametrize("data", [None, "", "many", {}, True, 10**400], ids=lambda x: repr(x)[:9])
+def test_a_balance_that_is_no_number_is_unreadable(data: Any) -> None:
+    """Anything else is no balance."""
+    with pytest.raises(ProtocolError, match="balance"):
+        read_credits(answer(data))
+
+
+def test_an_upload_has_a_url() -> None:
+    """The URL to submit is the download URL."""
+    assert read_upload_url(answer({"downloadUrl": "https://h/x"})) == "https://h/x"
+
+
+@pytest.mark.parametrize("data", [None, {}, [], {"downloadUrl": ""}], ids=repr)
+def test_an_upload_without_a_url_is_unreadable(data: Any) -> None:
+    """Success without a URL is no success."""
+    with pytest.raises(ProtocolError, match="URL"):
+        read_upload_url(answer(data))
+
+
+# --- details --------------------------------------------------------------------------------------
+
+SNAKE = {
+    "id": "e231",
+    "audio_url": "https://h/a.mp3",
+    "stream_audio_url": "https://h/s",
+    "image_url": "https://h/i.jpeg",
+    "prompt": "[Verse]",
+    "model_name": "chirp-v4-5",
+    "title": "Iron Man",
+    "tags": "rock",
+    "create_time": "2025-01-01 00:00:00",
+    "duration": 198.44,
+}
+CAMEL = {
+    "id": "e231",
+    "audioUrl": "https://h/a.mp3",
+    "streamAudioUrl": "https://h/s",
+    "imageUrl": "https://h/i.jpeg",
+    "prompt": "[Verse]",
+    "modelName": "chirp-v4-5",
+    "title": "Iron Man",
+    "tags": "rock",
+    "createTime": "2025-01-01 00:00:00",
+    "duration": 198.44,
+}
+IRON_MAN = Track(
+    id="e231",
+    audio_url="https://h/a.mp3",
+    stream_audio_url="https://h/s",
+    image_url="https://h/i.jpeg",
+    prompt="[Verse]",
+    model_name="chirp-v4-5",
+    title="Iron Man",
+    tags="rock",
+    create_time=AT,
+    duration=198.44,
+)
+
+
+@given(st.sets(st.sampled_from(range(len(SNAKE)))))
+def test_tracks_are_read_in_both_spellings(snaky: set[int]) -> None:
+    """Every field may be spelled either way, in any mixture."""
+    pairs = enumerate(zip(SNAKE.items(), CAMEL.items(), strict=True))
+    fields = dict(snake if at in snaky else camel for at, (snake, camel) in pairs)
+    assert track(**fields) == IRON_MAN
+
+
+@pytest.mark.parametrize("name", ["audioUrl", "streamAudioUrl", "imageUrl"])
+@pytest.mark.parametrize("absent", ["", None])
+def test_urls_are_absent_until_ready(name: str, absent: str | None) -> None:
+    """An empty URL is as good as none."""
+    assert track(**{name: absent}) == Track()
+
+
+@pytest.mark.parametrize("plain", ["audioUrl", "audio_url"])
+@pytest.mark.parametrize("source", ["sourceAudioUrl", "source_audio_url"])
+def test_the_plain_url_is_preferred(plain: str, source: str) -> None:
+    """The original CDN's URL is only taken when there is no other."""
+    assert track(**{source: "https://s/", plain: "https://p/"}).audio_url == "https://p/"
+    assert track(**{source: "https://s/", plain: ""}).audio_url == "https://s/"
+
+
+@pytest.mark.parametrize(
+    ("value", "moment"),
+    [
+        ("2025-01-01 00:00:00", AT),
+        ("2025-01-01T00:00:00Z", AT),
+        ("2025-01-01T00:00:00.000Z", AT),
+        ("2025-01-01T02:00:00+02:00", AT),
+        (1735689600000, AT),
+        ("1735689600000", AT),
+        (1735689600000.0, AT),
+        (None, None),
+        ("", None),
+        ("yesterday", None),
+        (True, None),
+        ([], None),
+        (10**30, None),
+        (-(10**30), None),
+        ("0001-01-01T00:00:00+23:00", None),
+        ("9999-12-31T23:59:59-23:00", None),
+    ],
+    ids=repr,
+)
+def test_times_have_many_forms(value: Any, moment: datetime | None) -> None:
+    """Plain, ISO and epoch milliseconds are one time in UTC; what makes no sense is absent."""
+    assert track(createTime=value).create_time == moment
+
+
+@pytest.mark.parametrize(
+    ("value", "duration"),
+    [(198.44, 198.44), (3, 3.0), ("1.5", 1.5), (None, None), ("", None), ("x", None), ({}, None)],
+    ids=repr,
+)
+def test_durations_may_be_missing(value: Any, duration: float | None) -> None:
+    """A duration is a number or absent."""
+    assert track(duration=value).duration == duration
+
+
+@pytest.mark.parametrize(
+    "response",
+    [None, "", "null", "{", [], 7, {}, {"sunoData": None}, {"sunoData": {}}, {"sunoData": []}],
+    ids=repr,
+)
+def test_there_may_be_no_tracks(response: Any) -> None:
+    """Every form of nothing is no tracks."""
+    assert details(status="PENDING", response=response).tracks == ()
+
+
+@pytest.mark.parametrize("name", ["sunoData", "suno_data"])
+def test_the_response_may_be_text(name: str) -> None:
+    """A response that is JSON in a JSON string is read as well."""
+    text = json.dumps({"taskId": "t1", name: [CAMEL, SNAKE]})
+    assert details(response=text).tracks == (IRON_MAN, IRON_MAN)
+
+
+def test_what_is_no_track_is_left_out() -> None:
+    """Odd items in the list do not hide the tracks beside them."""
+    assert details(response={"sunoData": [None, 7, CAMEL, "x", []]}).tracks == (IRON_MAN,)
+
+
+@pytest.mark.parametrize(
+    ("value", "status"),
+    [
+        *((str(status), status) for status in TaskStatus),
+        ("success", TaskStatus.SUCCESS),
+        ("REMASTERING", "REMASTERING"),
+        (None, TaskStatus.PENDING),
+        ("", TaskStatus.PENDING),
+        ([], TaskStatus.PENDING),
+        (7, "7"),
+    ],
+    ids=repr,
+)
+def test_a_status_may_be_new(value: Any, status: str) -> None:
+    """A documented status is a member, another one stays text, a missing one is pending."""
+    found = details(status=value).status
+    assert found == status
+    assert type(found) is type(status)
+
+
+@pytest.mark.parametrize(
+    ("value", "code"),
+    [(531, 531), ("531", 531), (None, None), ("", None), ("E_NEW", "E_NEW"), (413.0, 413)],
+    ids=repr,
+)
+def test_error_codes_have_many_forms(value: Any, code: int | str | None) -> None:
+    """A number is an integer however it is written; other text stays text."""
+    found = details(errorCode=value, errorMessage="m")
+    assert (found.error_code, found.error_message) == (code, "m")
+
+
+def test_unknown_fields_and_values_are_kept() -> None:
+    """Invariant 2: what is new breaks nothing, and `raw` has it."""
+    data = {"type": "DREAM", "operationType": "hum", "progress": {"of": 3}, "response": None}
+    found = details(**data)
+    assert (found.type, found.operation_type) == ("DREAM", "hum")
+    assert found.raw == {"taskId": "t1", "status": "SUCCESS", **data}
+
+
+def test_no_data_is_no_record() -> None:
+    """Code 200 with null data says that there is no record (yet)."""
+    assert read_details(answer(None), "t1") is None
+
+
+@pytest.mark.parametrize("data", [[], "text", 7, True], ids=repr)
+def test_data_that_is_no_object_is_unreadable(data: Any) -> None:
+    """Details are an object or nothing."""
+    with pytest.raises(ProtocolError, match="no object"):
+        read_details(answer(data), "t1")
+
+
+@pytest.mark.parametrize(
+    ("data", "task_id"),
+    [({"taskId": "a"}, "a"), ({"response": {"taskId": "b"}}, "b"), ({}, "asked")],
+    ids=repr,
+)
+def test_the_id_is_the_one_that_was_asked_for(data: Any, task_id: str) -> None:
+    """An answer without an id is about the task that was asked for."""
+    found = read_details(answer(data), "asked")
+    assert found is not None
+    assert found.task_id == task_id
+
+
+@pytest.mark.parametrize(
+    ("written", "title"),
+    [
+        (b'"half \\ud83d an emoji"', "half \ufffd an emoji"),
+        (b'"whole \\uD83D\\uDE00"', "whole \U0001f600"),
+        (b'"caf\xe9"', "caf\ufffd"),
+        ('"Größe 😀"'.encode(), "Größe 😀"),
+    ],
+    ids=repr,
+)
+def test_invariant_2_half_a_character_does_not_lose_a_track(written: bytes, title: str) -> None:
+    """Invariant 2: text that was cut in the midst of a character is read, with a mark there."""
+    body = b'{"code":200,"data":{"status":"SUCCESS","response":{"sunoData":[{"title":%b}]}}}'
+    found = read_details(Answer(200, body % written), "t1")
+    assert found is not None
+    assert found.tracks[0].title == title
+    assert json.loads(to_json(found).encode())["tracks"][0]["title"] == title
+
+
+def test_invariant_2_numbers_that_are_none_do_not_lose_a_track() -> None:
+    """Invariant 2: NaN, Infinity and huge integers are read, and can be stored."""
+    text = b'{"code":200,"data":{"status":"SUCCESS","x":[NaN,-Infinity,%b]}}' % (b"9" * 40)
+    found = read_details(Answer(200, text), "t1")
+    assert found is not None
+    assert found.raw["x"][:2] == [None, None]
+    assert from_json(to_json(found), TaskDetails) == found
+
+
+def test_a_byte_order_mark_is_no_obstacle() -> None:
+    """A UTF-8 mark before the JSON is skipped."""
+    assert read_task_id(Answer(200, b"\xef\xbb\xbf" + answer({"taskId": "t1"}).body)) == "t1"
+
+
+@given(st.binary() | JSON.map(lambda value: json.dumps(value).encode()), st.integers(200, 599))
+def test_invariant_2_no_body_raises_anything_but_ours(body: bytes, status: int) -> None:
+    """Invariant 2: whatever an answer holds, reading it gives a value or a `SunoError`."""
+    for read in (read_task_id, read_credits, read_upload_url, lambda a: read_details(a, "t1")):
+        with suppress(SunoError):
+            read(Answer(status, body))
+
+
+TRACKS = st.dictionaries(st.sampled_from([*SNAKE, *CAMEL, "sourceAudioUrl", "new"]), JSON)
+RESPONSES = st.fixed_dictionaries({}, optional={"taskId": JSON, "sunoData": st.lists(TRACKS)})
+DATA = st.fixed_dictionaries(
+    {},
+    optional={
+        "taskId": JSON,
+        "status": st.sampled_from(TaskStatus).map(str) | JSON,
+        "response": RESPONSES | RESPONSES.map(json.dumps) | JSON,
+        "errorCode": JSON,
+        "errorMessage": JSON,
+        "type": JSON,
+        "operationType": JSON,
+        "new": JSON,
+    },
+)
+
+
+@given(DATA)
+def test_invariant_2_any_details_are_read_and_round_trip(data: dict[str, Any]) -> None:
+    """Invariant 2: details are read whatever their fields hold, and can be stored."""
+    found = read_details(answer(data), "t1")
+    assert found is not None
+    assert found.task_id
+    assert from_json(to_json(found), TaskDetails) == found
+    assert repr(found)
+
+
+# --- the request ----------------------------------------------------------------------------------
+
+
+def test_a_request_is_written_under_the_services_names() -> None:
+    """All fields, with the request's own callback URL before the session's."""
+    request = song(
+        model=Model.V5,
+        vocal_gender=VocalGender.MALE,
+        style_weight=0.29,
+        weirdness_constraint=0.57,
+        audio_weight=0.58,
+        callback_url="https://me.test/",
+    )
+    assert json.loads(request_body(request, "https://session.test/")) == {
+        "uploadUrl": "https://example.com/stem.wav",
+        "title": "Relaxing Piano",
+        "tags": "relaxing, piano",
+        "negativeTags": "heavy metal",
+        "callBackUrl": "https://me.test/",
+        "model": "V5",
+        "vocalGender": "m",
+        "styleWeight": 0.29,
+        "weirdnessConstraint": 0.57,
+        "audioWeight": 0.58,
+    }
+
+
+def test_what_was_not_given_is_not_sent() -> None:
+    """Optional fields are left out, never null; the session's callback URL is sent."""
+    body = request_body(song(), "https://session.test/")
+    assert b"null" not in body
+    assert json.loads(body)["callBackUrl"] == "https://session.test/"
+    assert len(json.loads(body)) == 5
+
+
+def test_a_body_is_utf_8() -> None:
+    """Titles of all languages are written as they are."""
+    assert "Größe 日本".encode() in request_body(song(title="Größe 日本"), "https://h/")
+
+
+# --- to_json and from_json ------------------------------------------------------------------------
+
+TEXT = st.text(min_size=1).filter(str.strip)
+WEIGHT = st.none() | st.integers(0, 100).map(lambda n: n / 100)
+REQUESTS = st.builds(
+    song,
+    title=TEXT,
+    tags=TEXT,
+    negative_tags=TEXT,
+    model=st.none() | st.sampled_from(Model),
+    vocal_gender=st.none() | st.sampled_from(VocalGender),
+    style_weight=WEIGHT,
+    audio_weight=WEIGHT,
+    callback_url=st.none() | st.just("https://h/"),
+)
+TIMES = st.datetimes(timezones=st.just(UTC))
+
+
+@given(REQUESTS)
+def test_requests_round_trip(request: AddInstrumentalRequest) -> None:
+    """A stored request is the request."""
+    assert from_json(to_json(request), AddInstrumentalRequest) == request
+
+
+@given(DATA, st.sampled_from(Stage), TIMES, st.booleans())
+def test_events_round_trip(data: Any, stage: Stage, at: datetime, inferred: bool) -> None:
+    """A stored event is the event, with its details and its time to the microsecond."""
+    found = read_details(answer(data), "t1")
+    assert found is not None
+    event = StageEvent(stage, "t1", found.tracks, found, at, inferred)
+    again = from_json(to_json(event), StageEvent)
+    assert again == event
+    assert again.observed_at.tzinfo is not None
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=repr)
+def test_outcomes_round_trip_with_every_error(error: SunoError) -> None:
+    """A stored outcome has its error again, with its class and all that it carried."""
+    outcome = Outcome(3, song(), "t1", None, error)
+    again = from_json(to_json(outcome), Outcome)
+    assert again == outcome
+    assert type(again.error) is type(error)
+    assert vars(again.error) == vars(error)
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=repr)
+def test_errors_round_trip_by_themselves(error: SunoError) -> None:
+    """An error can be stored alone, and read back without knowing its class."""
+    again = from_json(to_json(error), SunoError)
+    assert repr(again) == repr(error)
+
+
+@pytest.mark.parametrize(
+    ("value", "stored"),
+    [(7, 7), (2**80, 2**80), ("\ud800", "\ufffd"), ([1], "[1]"), (b"x", "b'x'"), (None, None)],
+    ids=ascii,
+)
+def test_a_refused_value_can_be_stored(value: Any, stored: Any) -> None:
+    """Whatever was refused, the outcome can be written; what JSON cannot hold is its repr."""
+    outcome = Outcome(0, song(), error=InvalidRequest("title", value, "must be text"))
+    again = from_json(to_json(outcome), Outcome).error
+    assert isinstance(again, InvalidRequest)
+    assert again.value == stored
+
+
+@pytest.mark.parametrize("text", ['{"error":"NotFound","code":404,"message":"x"}', "null", "{}"])
+def test_an_error_of_another_class_is_refused(text: str) -> None:
+    """Who asks for a `TaskError` gets one, or is told that there is none."""
+    with pytest.raises(InvalidRequest):
+        from_json(text, TaskError)
+
+
+def test_a_finished_outcome_and_progress_round_trip() -> None:
+    """The other values can be stored as well."""
+    outcome = Outcome(0, song(), "t1", details(response={"sunoData": [CAMEL, SNAKE]}))
+    progress = BatchProgress(0, "t1", Stage.TEXT, None, 1, 1, 0, 0)
+    assert from_json(to_json(outcome), Outcome) == outcome
+    assert from_json(to_json(progress), BatchProgress) == progress
+    assert from_json(to_json(IRON_MAN), Track) == IRON_MAN
+
+
+def test_json_is_one_line() -> None:
+    """It fits into a line of a file."""
+    text = to_json(song(title="a\nb"))
+    assert "\n" not in text
+    assert from_json(text.encode(), AddInstrumentalRequest).title == "a\nb"
+
+
+CLASSES = [AddInstrumentalRequest, TaskDetails, StageEvent, Outcome, BatchProgress, SunoError]
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+@given(value=JSON | st.dictionaries(st.sampled_from(["error", "task_id", "status", "x"]), JSON))
+def test_other_json_is_refused(cls: type[Any], value: Any) -> None:
+    """`from_json` gives a value of the class or raises `InvalidRequest`."""
+    with suppress(InvalidRequest):
+        assert isinstance(from_json(json.dumps(value), cls), cls)
+
+
+@pytest.mark.parametrize("text", ["", "{", b"\xff", "[" * 100_000, '{"error": "Exception"}', "{}"])
+@pytest.mark.parametrize("cls", CLASSES)
+def test_what_is_no_value_is_refused(text: str | bytes, cls: type[Any]) -> None:
+    """Broken JSON, JSON of something else and JSON of a foreign class are `InvalidRequest`."""
+    with pytest.raises(InvalidRequest):
+        from_json(text, cls)
+
+
+def test_a_stored_request_is_checked() -> None:
+    """A request that was changed on the disk is checked when it is read."""
+    stored = json.loads(to_json(song()))
+    with pytest.raises(InvalidRequest, match="title"):
+        from_json(json.dumps({**stored, "title": ""}), AddInstrumentalRequest)
+    with pytest.raises(InvalidRequest, match="tempo is not a field of a request"):
+        from_json(json.dumps({**stored, "tempo": 7}), AddInstrumentalRequest)
+    del stored["tags"]
+    with pytest.raises(InvalidRequest, match="tags is required"):
+        from_json(json.dumps(stored), AddInstrumentalRequest)
+
+
+def test_an_uncertain_submission_keeps_its_time() -> None:
+    """What is needed to find the task in the account's history survives storage."""
+    error = SubmissionUncertain("Nocturne", "reset", AT, timedelta(seconds=30))
+    outcome = from_json(to_json(Outcome(0, song(), error=error)), Outcome)
+    assert isinstance(outcome.error, SubmissionUncertain)
+    assert (outcome.error.sent_at, outcome.error.waited) == (AT, timedelta(seconds=30))
+
+
+# --- without orjson -------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif("SUNO_TEST_WITHOUT_ORJSON" in os.environ, reason="this is the second run")
+def test_all_of_this_holds_without_orjson() -> None:
+    """The same tests pass in a process in which orjson cannot be imported."""
+    code = (
+        "import sys; sys.modules['orjson'] = None; import pytest;"
+        "sys.exit(pytest.main(['-q', '-p', 'no:cacheprovider', sys.argv[1]]))"
+    )
+    run = subprocess.run(  # noqa: S603 - our own tests
+        [sys.executable, "-c", code, __file__],
+        cwd=Path(__file__).parent.parent,
+        env={**os.environ, "SUNO_TEST_WITHOUT_ORJSON": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout[-3000:]
