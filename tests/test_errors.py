@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-import suno_async
 from suno_async import (
     ApiError,
     AuthenticationError,
@@ -33,8 +32,9 @@ from suno_async import (
     UnexpectedError,
     ValidationFailed,
     WatchTimeout,
+    errors,
 )
-from suno_async.errors import api_error
+from suno_async.errors import CallbackRejected, api_error
 
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -63,6 +63,7 @@ EXAMPLES: list[tuple[SunoError, tuple[str, ...]]] = [
         ("'Nocturne'", "2026-01-02 03:04:05 UTC", "timed out", "30 s", "check the account"),
     ),
     (SubmissionUncertain("Nocturne", "timed out"), ("'Nocturne'", "may have been charged")),
+    (CallbackRejected("not JSON"), ("not a callback", "not JSON")),
     (UnexpectedError("KeyError: 'x'"), ("KeyError: 'x'",)),
     (TaskError("t1"), ("t1",)),
     (
@@ -86,7 +87,7 @@ def test_every_class_of_error_has_an_example() -> None:
     """The table above is complete, so that the tests below speak of all classes."""
     public = {
         value
-        for value in vars(suno_async).values()
+        for value in vars(errors).values()
         if isinstance(value, type) and issubclass(value, SunoError)
     }
     assert {type(error) for error in ERRORS} == public

@@ -1,0 +1,196 @@
+"""The agenda: order, replacement, and a clock that stretches when there is too much to do."""
+
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from suno_async.agenda import Agenda
+
+GAPS = st.floats(1e-5, 14 * 86400.0) | st.integers(0, 100).map(float)
+STARTS = st.floats(0, 1e9)
+
+
+@dataclass(eq=False)
+class Item:
+    """An entry with a name."""
+
+    name: int = 0
+    ticket: int = 0
+    due_s: float = 0.0
+    taken_s: list[float] = field(default_factory=list)
+
+
+def drain(agenda: Agenda[Item], now_s: float) -> tuple[list[Item], float]:
+    """Take everything at its time, jumping to it; return it in order, and the time at the end."""
+    taken = []
+    while True:
+        while (item := agenda.take(now_s)) is not None:
+            item.taken_s.append(now_s)
+            taken.append(item)
+        gap_s = agenda.rest(now_s)
+        if gap_s is None:
+            return taken, now_s
+        assert now_s + gap_s > now_s, "a timer for no time at all would find nothing due again"
+        now_s += gap_s
+
+
+@given(STARTS, st.lists(GAPS, max_size=30))
+def test_entries_come_in_the_order_in_which_they_are_due(
+    start_s: float, gaps_s: list[float]
+) -> None:
+    """Everything comes, sorted by gap, equal ones as they were put, none early and none late."""
+    agenda: Agenda[Item] = Agenda(start_s)
+    items = [Item(name) for name in range(len(gaps_s))]
+    for item, gap_s in zip(items, gaps_s, strict=True):
+        agenda.put(item, gap_s, start_s)
+    taken, _ = drain(agenda, start_s)
+    assert [item.name for item in taken] == sorted(range(len(items)), key=lambda n: gaps_s[n])
+    for item, gap_s in zip(items, gaps_s, strict=True):
+        # up to a microsecond per timer, and to rounding far from zero
+        assert item.taken_s[0] - start_s == pytest.approx(gap_s, abs=1e-4)
+
+
+@given(STARTS, st.lists(st.tuples(GAPS, st.floats(0, 100)), min_size=1, max_size=40))
+def test_an_entry_that_comes_again_and_again_never_hangs(
+    start_s: float, steps: list[tuple[float, float]]
+) -> None:
+    """However times are rounded, a timer for the rest brings the entry within two settings."""
+    agenda: Agenda[Item] = Agenda(start_s)
+    item, now_s = Item(), start_s
+    for gap_s, pause_s in steps:
+        agenda.put(item, gap_s, now_s)
+        now_s += pause_s
+        for _ in range(3):
+            if agenda.take(now_s) is not None:
+                break
+            now_s += agenda.rest(now_s) or 0.0
+        else:
+            pytest.fail("three timers in a row found nothing due")
+        agenda.rest(now_s)
+
+
+@given(GAPS, GAPS)
+def test_an_entry_that_is_put_again_is_due_at_its_new_time(first_s: float, second_s: float) -> None:
+    """The new time replaces the old one, sooner or later, and it comes once."""
+    agenda: Agenda[Item] = Agenda(0.0)
+    item = Item()
+    agenda.put(item, first_s, 0.0)
+    agenda.put(item, second_s, 0.0)
+    taken, now_s = drain(agenda, 0.0)
+    assert taken == [item]
+    assert now_s == pytest.approx(second_s, abs=1e-4)
+
+
+@given(GAPS, GAPS)
+def test_an_entry_can_be_put_sooner_but_not_later(first_s: float, second_s: float) -> None:
+    """`put_sooner` takes the earlier of the two times."""
+    agenda: Agenda[Item] = Agenda(0.0)
+    item = Item()
+    agenda.put_sooner(item, first_s, 0.0)
+    agenda.put_sooner(item, second_s, 0.0)
+    taken, now_s = drain(agenda, 0.0)
+    assert taken == [item]
+    assert now_s == pytest.approx(min(first_s, second_s), abs=1e-4)
+
+
+def test_an_entry_that_was_removed_does_not_come() -> None:
+    """It may be removed twice, and put again."""
+    agenda: Agenda[Item] = Agenda(0.0)
+    item = Item()
+    agenda.put(item, 1, 0.0)
+    agenda.remove(item)
+    agenda.remove(item)
+    assert agenda.rest(5.0) is None
+    agenda.put(item, 1, 5.0)
+    assert agenda.rest(5.0) == 1
+    assert agenda.take(6.0) is item
+
+
+def test_what_was_forgotten_can_be_put_again() -> None:
+    """After `clear` nothing is due, and an entry is not taken for one that is still in."""
+    agenda: Agenda[Item] = Agenda(0.0)
+    item = Item()
+    agenda.put(item, 1, 0.0)
+    agenda.clear()
+    assert agenda.take(9.0) is None
+    agenda.put_sooner(item, 5, 9.0)
+    assert agenda.rest(9.0) == 5
+
+
+def test_an_empty_agenda_has_no_rest() -> None:
+    """There is nothing to set a timer for."""
+    agenda: Agenda[Item] = Agenda(3.0)
+    assert agenda.take(4.0) is None
+    assert agenda.rest(4.0) is None
+
+
+def test_the_clock_stands_still_while_something_waits_its_turn() -> None:
+    """What is due and not taken stretches everybody's gaps by the time that it waits."""
+    agenda: Agenda[Item] = Agenda(0.0)
+    first, second = Item(1), Item(2)
+    agenda.put(first, 1, 0.0)
+    agenda.put(second, 5, 0.0)
+    assert agenda.rest(1.0) == 0
+    assert agenda.take(11.0) is first
+    assert agenda.rest(11.0) == 4
+
+
+def test_the_clock_runs_while_what_is_due_is_taken() -> None:
+    """Without anything overdue, real time is what counts."""
+    agenda: Agenda[Item] = Agenda(0.0)
+    item = Item()
+    agenda.put(item, 1, 0.0)
+    assert agenda.take(1.0) is item
+    agenda.rest(1.0)
+    agenda.put(item, 3, 5.0)
+    assert agenda.rest(6.0) == 2
+
+
+@given(
+    st.lists(st.floats(0.5, 50), min_size=1, max_size=20),
+    st.lists(st.floats(0.01, 5), min_size=1, max_size=60),
+)
+def test_the_stretched_clock_never_runs_faster_than_time(
+    gaps_s: list[float], steps_s: list[float]
+) -> None:
+    """With one turn per step, between two turns of an entry lies at least its gap."""
+    agenda: Agenda[Item] = Agenda(0.0)
+    items = [Item(name) for name in range(len(gaps_s))]
+    for item in items:
+        agenda.put(item, gaps_s[item.name], 0.0)
+    now_s = 0.0
+    for step_s in steps_s:
+        now_s += step_s
+        taken = agenda.take(now_s)
+        if taken is not None:
+            taken.taken_s.append(now_s)
+            agenda.put(taken, gaps_s[taken.name], now_s)
+        agenda.rest(now_s)
+    for item in items:
+        turns_s = [0.0, *item.taken_s]
+        gaps = [later - earlier for earlier, later in pairwise(turns_s)]
+        assert all(gap >= gaps_s[item.name] - 1e-9 for gap in gaps)
+
+
+@given(st.lists(st.floats(0.5, 50), min_size=2, max_size=12))
+def test_nobody_starves(gaps_s: list[float]) -> None:
+    """With too few turns everybody keeps a share that goes with how often it wants a turn."""
+    agenda: Agenda[Item] = Agenda(0.0)
+    items = [Item(name) for name in range(len(gaps_s))]
+    for item in items:
+        agenda.put(item, gaps_s[item.name], 0.0)
+    # a turn takes twice as long as everybody's wishes together leave room for
+    turn_s = 2 / sum(1 / gap_s for gap_s in gaps_s)
+    now_s = 0.0
+    for _ in range(2000):
+        now_s += turn_s
+        taken = agenda.take(now_s)
+        if taken is not None:
+            taken.taken_s.append(now_s)
+            agenda.put(taken, gaps_s[taken.name], now_s)
+        agenda.rest(now_s)
+    shares = [len(item.taken_s) * gaps_s[item.name] for item in items]
+    assert min(shares) > 0.5 * max(shares)
