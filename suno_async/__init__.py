@@ -5,10 +5,12 @@ An asyncio client for the Add Instrumental endpoint of the Apikley Suno API. Beg
 """
 
 from suno_async.cadence import Cadence, FixedInterval, Growing, HazardPaced
+from suno_async.callbacks import CallbackReceiver
 from suno_async.clock import Clock, SystemClock, VirtualClock
 from suno_async.errors import (
     ApiError,
     AuthenticationError,
+    CallbackRejected,
     Conflict,
     ConnectionFailed,
     ContentRejected,
@@ -35,6 +37,7 @@ from suno_async.errors import (
 from suno_async.models import (
     AddInstrumentalRequest,
     BatchProgress,
+    CallbackNotice,
     Model,
     Outcome,
     Stage,
@@ -47,7 +50,7 @@ from suno_async.models import (
 from suno_async.retry import RetryPolicy
 from suno_async.session import SunoSession
 from suno_async.task import InstrumentalTask
-from suno_async.wire import from_json, to_json
+from suno_async.wire import ReplayGuard, from_json, parse_callback, to_json
 
 __version__ = "0.1.0"
 
@@ -57,6 +60,9 @@ __all__ = [
     "AuthenticationError",
     "BatchProgress",
     "Cadence",
+    "CallbackNotice",
+    "CallbackReceiver",
+    "CallbackRejected",
     "Clock",
     "Conflict",
     "ConnectionFailed",
@@ -75,6 +81,7 @@ __all__ = [
     "Outcome",
     "ProtocolError",
     "RateLimited",
+    "ReplayGuard",
     "RetryPolicy",
     "ServerError",
     "SessionClosed",
@@ -97,5 +104,6 @@ __all__ = [
     "VocalGender",
     "WatchTimeout",
     "from_json",
+    "parse_callback",
     "to_json",
 ]

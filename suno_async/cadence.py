@@ -110,6 +110,33 @@ class Growing:
         """Learn nothing."""
 
 
+# the longest that a look is put off for a callback that may come, while callbacks are unproved
+CALLBACK_SLACK_S = 20.0
+_MOST_SLACKS = 6.0
+_TRUST_MEMORY = 0.97
+
+
+class CallbackTrust:
+    """Learns whether stages are announced by callbacks, and how long to wait for one.
+
+    At first a look is put off by one ceiling interval, so that a callback may spare it. Every
+    stage that was announced makes it later, every one that was not makes it sooner: without
+    callbacks the looks are soon where they would be anyway.
+    """
+
+    def __init__(self) -> None:
+        self._announced = self._missed = 1.0
+
+    def learn(self, *, announced: bool) -> None:
+        """Take note that a stage was announced, or had to be found by a look."""
+        self._announced = self._announced * _TRUST_MEMORY + announced
+        self._missed = self._missed * _TRUST_MEMORY + (not announced)
+
+    def slack_s(self) -> float:
+        """Tell for how many seconds a look may be put off."""
+        return CALLBACK_SLACK_S * min(self._announced / max(self._missed, 0.05), _MOST_SLACKS)
+
+
 # Ages are sorted into bins: 0 to 0.05, and then each a quarter longer than the one before.
 _EDGES = (0.0, *(0.05 * 1.25**i for i in range(80)))
 _WIDTHS = tuple(b - a for a, b in pairwise(_EDGES))

@@ -10,15 +10,19 @@ T = TypeVar("T")
 
 
 class Owner:
-    """Starts asyncio tasks, and cancels and awaits those that are left when it is closed."""
+    """Starts asyncio tasks, and cancels and awaits those that are left when it is closed.
+
+    Attributes:
+        closed: Whether it was closed.
+    """
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._closed = False
+        self.closed: bool = False
 
     def spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Run a coroutine beside the caller."""
-        if self._closed:
+        if self.closed:
             work.close()
             raise SessionClosed
         task = asyncio.create_task(work)
@@ -37,13 +41,13 @@ class Owner:
             return await task
         except asyncio.CancelledError:
             caller = asyncio.current_task()
-            if self._closed and caller is not None and not caller.cancelling():
+            if self.closed and caller is not None and not caller.cancelling():
                 raise SessionClosed from None
             raise
 
     async def aclose(self) -> None:
         """Cancel what is left and wait until it has ended."""
-        self._closed = True
+        self.closed = True
         left = list(self._tasks)
         for task in left:
             task.cancel()

@@ -15,8 +15,9 @@ import aiohttp
 
 from suno_async.batch import Batch, OnProgress, Requests
 from suno_async.cadence import Cadence, HazardPaced
+from suno_async.callbacks import CallbackReceiver, Expectation
 from suno_async.clock import Clock, SystemClock, duration
-from suno_async.errors import InvalidRequest, SessionClosed
+from suno_async.errors import InvalidRequest, SessionClosed, SubmissionUncertain
 from suno_async.media import Media, Stem
 from suno_async.models import (
     AddInstrumentalRequest,
@@ -59,6 +60,11 @@ class SunoSession:
         api_key: The key; None takes the environment variable `APIKLEY_API_KEY`.
         base_url: Where the API is.
         callback_url: What requests without one of their own name as callback URL.
+        receiver: Receives callbacks, mounted in your web service or serving by itself. Each
+            request is then sent with a callback URL of its own (unless it names one), callbacks
+            wake the watch of their task, and uncertain submissions are reconciled.
+        reconcile_for: How long to wait for a callback that proves an uncertain submission
+            (a number is seconds).
         max_concurrent_submissions: How many submissions may be on their way at a time; 1 or more.
         submissions_per_window: How many submissions in how long a window (a number is seconds);
             upstream documents 20 in 10 s, and Apikley's own limits may differ.
@@ -86,6 +92,8 @@ class SunoSession:
         *,
         base_url: str = BASE_URL,
         callback_url: str = PLACEHOLDER_CALLBACK_URL,
+        receiver: CallbackReceiver | None = None,
+        reconcile_for: timedelta | float = timedelta(minutes=5),
         max_concurrent_submissions: int = 8,
         submissions_per_window: tuple[int, timedelta | float] = (20, timedelta(seconds=10)),
         max_in_flight: int = 100,
@@ -105,6 +113,8 @@ class SunoSession:
             _check_rate("polls_per_second", polls_per_second)
         self._base_url = base_url.rstrip("/")
         self._callback_url = callback_url
+        self._receiver = receiver
+        self._reconcile_for = timedelta(seconds=_checked_seconds("reconcile_for", reconcile_for))
         self._slots = max_concurrent_submissions
         self._window = _checked_window(submissions_per_window)
         self._max_in_flight = max_in_flight
@@ -198,8 +208,9 @@ class SunoSession:
 
         Raises:
             InsufficientCredits: The account cannot pay; nothing was charged.
-            SubmissionUncertain: It was sent, and no answer says what became of it. The task may
-                exist and may have been charged: it is never sent twice by itself.
+            SubmissionUncertain: It was sent, and no answer says what became of it, nor, with a
+                receiver, a callback within `reconcile_for`. The task may exist and may have been
+                charged: it is never sent twice by itself.
             RateLimited: The service went on saying that it is called too often, longer than the
                 retry policy is patient; nothing was charged.
             ConnectionFailed: No connection could be made; nothing was sent.
@@ -214,13 +225,47 @@ class SunoSession:
     ) -> Watch:
         if not isinstance(cast("object", request), AddInstrumentalRequest):
             raise InvalidRequest("request", request, "must be an AddInstrumentalRequest")
-        task_id = await self._submitter.submit(request, self._callback_url, permit)
-        return self._watcher.watch(
-            task_id,
-            self._clock.now(),
-            model=request.model or Model.V4_5PLUS,
-            fresh=True,
-        )
+        if self._receiver is None or request.callback_url is not None:
+            return self._new(
+                await self._submitter.submit(request, self._callback_url, permit), request
+            )
+        expectation = self._receiver.expect()
+        try:
+            task_id = await self._submitter.submit(request, expectation.url, permit)
+        except SubmissionUncertain as error:
+            task_id = await self._reconcile(expectation, error)
+            watch = self._new(task_id, request, error.sent_at)
+        else:
+            watch = self._new(task_id, request)
+        self._watcher.follow(watch, expectation)
+        return watch
+
+    def _new(
+        self, task_id: str, request: AddInstrumentalRequest, since: datetime | None = None
+    ) -> Watch:
+        model = request.model or Model.V4_5PLUS
+        return self._watcher.watch(task_id, since or self._clock.now(), model=model, fresh=True)
+
+    async def _reconcile(self, expectation: Expectation, error: SubmissionUncertain) -> str:
+        """Wait for a callback to the submission's own URL: it proves that the task exists."""
+        began_s = self._clock.monotonic()
+        deadline_s = began_s + self._reconcile_for.total_seconds()
+        timer = self._clock.call_at(deadline_s, expectation.arrived.set)
+        try:
+            await expectation.arrived.wait()
+        except asyncio.CancelledError:
+            if self._owner.closed:
+                error.waited = timedelta(seconds=self._clock.monotonic() - began_s)
+                raise error from error.__cause__
+            raise
+        finally:
+            timer.cancel()
+        if expectation.notice is None:
+            error.waited = self._reconcile_for
+            raise error from error.__cause__
+        task_id = expectation.notice.task_id
+        _log.info("a callback proved the submission of %r: task %s", error.title, task_id)
+        return task_id
 
     def _task(self, watch: Watch) -> InstrumentalTask:
         return InstrumentalTask(watch, self._watcher, self._clock)

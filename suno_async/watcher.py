@@ -11,17 +11,17 @@ import asyncio
 import logging
 import math
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Protocol
 from urllib.parse import quote
-from weakref import WeakValueDictionary
+from weakref import WeakValueDictionary, ref
 
 from attrs import define, field
 
 from suno_async.agenda import Agenda
-from suno_async.cadence import LEAST_GAP_S, Cadence, Weights
+from suno_async.cadence import LEAST_GAP_S, Cadence, CallbackTrust, Weights
 from suno_async.clock import Clock, Timer
 from suno_async.errors import (
     ApiError,
@@ -36,7 +36,7 @@ from suno_async.errors import (
     TaskNotFound,
     UnexpectedError,
 )
-from suno_async.models import RETENTION, Stage, StageEvent, TaskDetails, TaskStatus
+from suno_async.models import RETENTION, CallbackNotice, Stage, StageEvent, TaskDetails, TaskStatus
 from suno_async.owner import Owner
 from suno_async.retry import RetryPolicy, SharedPause, Sight, judge_look, persist
 from suno_async.transport import Transport
@@ -60,9 +60,20 @@ LAST_LOOK_S = 600.0
 # up to this age its end need not be thought of
 FAR_FROM_END_S = RETENTION.total_seconds() / 2
 
+# a stage that a callback announced was reached at the most so long ago
+CALLBACK_DELAY_S = 1.0
+
 MAX_POLLERS = 100
 
 _STAGES = tuple(Stage)
+
+
+class Expectation(Protocol):
+    """A submission's callback URL, which is good as long as this is kept."""
+
+    def follow(self, wake: Callable[[CallbackNotice], object]) -> None:
+        """Call `wake` for every callback that comes to the URL."""
+        ...
 
 
 class Reader(Protocol):
@@ -120,6 +131,10 @@ class Watch:
     looked_s: float | None = None
     entered_s: float = 0.0
     doubtful_s: float | None = None
+    # of callbacks: what keeps their URL good, how many stages they announced, whether one is new
+    expectation: Expectation | None = None
+    announced: int = 0
+    hinted: bool = False
     digest: int | None = None
     misses: int = 0
 
@@ -168,6 +183,7 @@ class Watcher:
         self._next_slot_s = -math.inf
         self._watches: WeakValueDictionary[str, Watch] = WeakValueDictionary()
         self._cooling: deque[Watch] = deque()
+        self._trust = CallbackTrust()
         self._agenda: Agenda[Watch] = Agenda(clock.monotonic())
         self._timer: Timer | None = None
         self._timer_s = math.inf
@@ -234,6 +250,36 @@ class Watcher:
         if not watch.readers:
             self._agenda.remove(watch)
 
+    def follow(self, watch: Watch, expectation: Expectation) -> None:
+        """Let the callbacks to a URL wake the watch, also those that came already."""
+        watch.expectation = expectation
+        follower = ref(watch)  # the URL is good as long as the watch lives, not the reverse
+
+        def wake(notice: CallbackNotice) -> None:
+            if (awake := follower()) is not None:
+                self._wake(awake, notice)
+
+        expectation.follow(wake)
+
+    def _wake(self, watch: Watch, notice: CallbackNotice) -> None:
+        """Look at a task as soon as its limit allows, unless the callback tells nothing new."""
+        stage = notice.stage
+        if stage is not None:
+            for _ in range(watch.announced, stage.position + 1):
+                self._trust.learn(announced=True)
+            watch.announced = max(watch.announced, stage.position + 1)
+        known = stage is not None and stage.position < watch.reached
+        if known or watch.done or not watch.readers or self._closed:
+            return
+        watch.hinted = True
+        if not watch.polling:
+            self._look_soon(watch)
+
+    def _look_soon(self, watch: Watch) -> None:
+        now_s = self._clock.monotonic()
+        self._agenda.put_sooner(watch, max(watch.next_ask_s - now_s, 0.0), now_s)
+        self._set_timer()
+
     def _first_gap_s(self, watch: Watch) -> float:
         looked_s = 0.0 if watch.looked_s is None and watch.fresh else watch.looked_s
         if looked_s is None:
@@ -255,6 +301,8 @@ class Watcher:
             model=watch.model,
             weights=_weights(watch.readers),
         )
+        if watch.expectation is not None:
+            gap_s += self._trust.slack_s()
         if age_s + gap_s < FAR_FROM_END_S:
             return gap_s
         left_s = (watch.expires_at - self._clock.now()).total_seconds()
@@ -328,7 +376,11 @@ class Watcher:
             return
         finally:
             watch.polling = False
-        if watch.readers and not watch.done:
+        if not watch.readers or watch.done:
+            return
+        if watch.hinted:  # a callback came while the answer was on its way
+            self._look_soon(watch)
+        else:
             gap_s = max(gap_s, self._gap_s(watch))
             self._agenda.put(watch, gap_s, self._clock.monotonic())
 
@@ -349,6 +401,7 @@ class Watcher:
         now_s = self._clock.monotonic()
         self._next_slot_s = max(self._next_slot_s, now_s + self._spacing_s)
         watch.next_ask_s = now_s + LEAST_GAP_S
+        watch.hinted = False
         try:
             return await self._transport.get(PATH + _quoted(watch.task_id))
         finally:
@@ -432,7 +485,11 @@ class Watcher:
     def _learn(self, watch: Watch, stage: Stage) -> None:
         """Tell the cadence in which interval each newly reached stage came."""
         before_s, after_s = watch.looked_s or 0.0, self._age_s(watch)
+        if stage.position < watch.announced:  # then it came just now
+            before_s = max(before_s, after_s - CALLBACK_DELAY_S)
         for reached in _STAGES[watch.reached : stage.position + 1]:
+            if watch.expectation is not None and reached.position >= watch.announced:
+                self._trust.learn(announced=False)
             if watch.fresh:
                 self._cadence.learn(reached, watch.entered_s, before_s, after_s, model=watch.model)
             watch.entered_s = before_s = (before_s + after_s) / 2

@@ -1,0 +1,337 @@
+"""Receive the service's callbacks: hints that wake the watcher, and proof that a task exists.
+
+Nothing in a callback proves who sent it, so its URL does: each submission has a URL of its own
+that ends in an unguessable token. And even then a callback is only a hint: what is believed comes
+from record-info.
+"""
+
+import asyncio
+import hashlib
+import hmac
+import logging
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+from weakref import WeakValueDictionary
+
+from attrs import evolve, frozen
+
+from suno_async.clock import Clock, SystemClock
+from suno_async.errors import CallbackRejected, InvalidRequest
+from suno_async.models import CallbackNotice, check_url
+from suno_async.wire import dumps, parse_callback
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+_log = logging.getLogger(__name__)
+
+LARGEST_BODY_BYTES = 1024 * 1024
+SLOWEST_BODY_S = 10.0
+
+OnUnplaced = Callable[[CallbackNotice], object]
+_Scope = MutableMapping[str, Any]
+_Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+_Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+
+class Expectation:
+    """One submission's callback URL, and what has come to it.
+
+    Attributes:
+        token: The end of the URL.
+        url: The whole URL.
+        notice: The first callback that came, or None.
+        arrived: Set when it came.
+    """
+
+    def __init__(self, token: str, url: str) -> None:
+        self.token = token
+        self.url = url
+        self.notice: CallbackNotice | None = None
+        self.arrived = asyncio.Event()
+        self._early: list[CallbackNotice] = []
+        self._wake: Callable[[CallbackNotice], object] | None = None
+
+    def deliver(self, notice: CallbackNotice) -> None:
+        """Take a callback: wake who follows the task, or keep it until somebody does."""
+        if self.notice is None:
+            self.notice = notice
+            self.arrived.set()
+        if self._wake is not None:
+            self._wake(notice)
+        elif len(self._early) < 8:
+            self._early.append(notice)
+
+    def follow(self, wake: Callable[[CallbackNotice], object]) -> None:
+        """Call `wake` for every callback, also for those that came before."""
+        self._wake = wake
+        early, self._early = self._early, []
+        for notice in early:
+            wake(notice)
+
+
+@frozen
+class _Posted:
+    """A request to the receiver, whatever server took it."""
+
+    method: str
+    token: str
+    headers: Mapping[str, str]
+    body: AsyncIterator[bytes]
+
+
+@frozen
+class _Reply:
+    status: int
+    body: bytes
+
+
+def _reply(status: int, message: str) -> _Reply:
+    return _Reply(status, dumps({"code": status, "msg": message}))
+
+
+class _TooLarge(Exception):
+    pass
+
+
+class CallbackReceiver:
+    """Receives callbacks, for one session or several.
+
+    Mount it in the web service that you have: `app.add_routes(receiver.routes())` with aiohttp,
+    `app.mount("/suno", receiver.asgi)` with FastAPI, Starlette and other ASGI frameworks; or let
+    it serve by itself with `async with receiver.serve(host, port)`. Then hand it to
+    `SunoSession(receiver=receiver)`.
+
+    It answers 200 to a callback with a known token, 404 to an unknown one, 405 to another method
+    than POST, 413 to more than 1 MiB, 415 to what is not JSON by its content type, 400 to what
+    cannot be read, and with `hmac_key` 401 to what is not signed.
+
+    Args:
+        public_url: Where the service reaches it from outside; each submission's token is put
+            behind it, as in `https://my.service/suno/TOKEN`.
+        secret: With it, tokens are HMACs that any process with the same secret can verify: the
+            receiver may then run in another process than the session. 16 characters or more.
+        hmac_key: The key with which an upstream provider signs callbacks; unsigned ones are then
+            refused. See `parse_callback` for what such a signature does not cover.
+        on_unplaced: Called with each callback whose token is right but belongs to no task here
+            (with `secret` alone): hand it to the process that has the session, and there to
+            `deliver`. It must return at once; when it raises, the service is asked to repeat.
+        clock: Where time comes from.
+
+    Raises:
+        InvalidRequest: `public_url` is no URL, or `secret` is too short.
+    """
+
+    def __init__(
+        self,
+        public_url: str,
+        *,
+        secret: str | None = None,
+        hmac_key: str | None = None,
+        on_unplaced: OnUnplaced | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        check_url("public_url", public_url)
+        if urlsplit(public_url).query or urlsplit(public_url).fragment:
+            raise InvalidRequest("public_url", public_url, "must end with its path")
+        if secret is not None and len(secret) < 16:
+            raise InvalidRequest("secret", "(hidden)", "must have 16 characters or more")
+        self.public_url: str = public_url.rstrip("/")
+        self._secret = secret.encode() if secret is not None else None
+        self._hmac_key = hmac_key
+        self._on_unplaced = on_unplaced
+        self._clock = clock or SystemClock()
+        # found by a digest, so that the time of a look-up tells nothing about the tokens
+        self._expected: WeakValueDictionary[bytes, Expectation] = WeakValueDictionary()
+
+    def __repr__(self) -> str:
+        return f"<CallbackReceiver at {self.public_url}, {len(self._expected)} tokens>"
+
+    # --- tokens -----------------------------------------------------------------------------------
+
+    def expect(self) -> Expectation:
+        """Make the callback URL of a new submission; it is good as long as the result is kept."""
+        nonce = secrets.token_urlsafe(18)
+        token = nonce if self._secret is None else nonce + _mac(self._secret, nonce)
+        expectation = Expectation(token, f"{self.public_url}/{token}")
+        self._expected[_digest(token)] = expectation
+        return expectation
+
+    def deliver(self, notice: CallbackNotice) -> bool:
+        """Give a callback that another process received to the task here that it belongs to.
+
+        Args:
+            notice: As the other process's `on_unplaced` got it, perhaps through `to_json`.
+
+        Returns:
+            Whether its token belongs to a task of this process.
+        """
+        expectation = self._expected.get(_digest(notice.token or ""))
+        if expectation is None:
+            return False
+        expectation.deliver(notice)
+        return True
+
+    def _is_known(self, token: str) -> bool:
+        if self._secret is not None:
+            nonce, mac = token[:24], token[24:]
+            return hmac.compare_digest(_mac(self._secret, nonce).encode(), mac.encode())
+        return _digest(token) in self._expected
+
+    # --- one request ------------------------------------------------------------------------------
+
+    async def _take(self, posted: _Posted) -> _Reply:
+        """Decide what a request deserves; the cheapest checks come first."""
+        if not self._is_known(posted.token):
+            return _reply(404, "unknown callback URL")
+        if posted.method != "POST":
+            return _reply(405, "a callback is a POST")
+        content_type = posted.headers.get("content-type", "application/json").partition(";")[0]
+        if content_type.strip().lower() != "application/json":
+            return _reply(415, "a callback is application/json")
+        try:
+            async with asyncio.timeout(SLOWEST_BODY_S):
+                body = await _read(posted)
+        except _TooLarge:
+            return _reply(413, "a callback is not that large")
+        except TimeoutError:
+            return _reply(408, "the body did not come")
+        return self._place(posted, body)
+
+    def _place(self, posted: _Posted, body: bytes) -> _Reply:
+        try:
+            parsed = parse_callback(
+                body, posted.headers, hmac_key=self._hmac_key, now=self._clock.now()
+            )
+        except CallbackRejected as error:
+            _log.info("refused a callback: %s", error)
+            return _reply(401 if error.unsigned else 400, error.reason)
+        notice = evolve(parsed, token=posted.token)
+        if not self.deliver(notice):
+            _log.info("a callback for task %s belongs to no task here", notice.task_id)
+            if self._on_unplaced is not None:
+                try:
+                    self._on_unplaced(notice)
+                except Exception:  # noqa: BLE001 - the service is told to repeat
+                    _log.exception("on_unplaced failed for task %s", notice.task_id)
+                    return _reply(500, "try again")
+        # spec: what a receiver answers
+        return _reply(200, "success")
+
+    # --- where it is mounted ----------------------------------------------------------------------
+
+    def routes(self) -> "list[web.RouteDef]":
+        """Give the routes for an aiohttp application, at the path of `public_url`."""
+        from aiohttp import web  # only where it is served: it is half of aiohttp's import
+
+        path = urlsplit(self.public_url).path
+        return [web.route("*", f"{path}/{{token}}", self._handle)]
+
+    async def _handle(self, request: "web.Request") -> "web.Response":
+        from aiohttp import web
+
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        body = request.content.iter_chunked(64 * 1024)
+        reply = await self._take(
+            _Posted(request.method, request.match_info["token"], headers, body)
+        )
+        response = web.Response(
+            status=reply.status, body=reply.body, content_type="application/json"
+        )
+        if reply.status in {404, 405, 408, 413, 415}:
+            response.force_close()  # the rest of the body is not read
+        return response
+
+    @property
+    def asgi(self) -> Callable[[_Scope, _Receive, _Send], Awaitable[None]]:
+        """The receiver as an ASGI application; the last part of the path is the token."""
+        return self._asgi
+
+    async def _asgi(self, scope: _Scope, receive: _Receive, send: _Send) -> None:
+        if scope["type"] == "lifespan":
+            await _live(receive, send)
+            return
+        if scope["type"] != "http":
+            raise ValueError(f"callbacks come over HTTP, not {scope['type']}")
+        headers = {
+            name.decode("latin-1").lower(): value.decode("latin-1")
+            for name, value in scope["headers"]
+        }
+        token = str(scope["path"]).rpartition("/")[2]
+        reply = await self._take(_Posted(scope["method"], token, headers, _chunks(receive)))
+        await send(
+            {
+                "type": "http.response.start",
+                "status": reply.status,
+                "headers": [
+                    (b"content-type", b"application/json"),
+                    (b"content-length", str(len(reply.body)).encode()),
+                ],
+            }
+        )
+        await send({"type": "http.response.body", "body": reply.body})
+
+    @asynccontextmanager
+    async def serve(self, host: str, port: int) -> AsyncIterator[None]:
+        """Serve the callbacks inside the block, for those without a web service.
+
+        Args:
+            host: The address to listen on, such as `0.0.0.0`.
+            port: The port to which requests for `public_url` come.
+
+        Raises:
+            OSError: The port is taken.
+        """
+        from aiohttp import web
+
+        application = web.Application()
+        application.add_routes(self.routes())
+        runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, host, port).start()
+            yield
+        finally:
+            await runner.cleanup()
+
+
+def _mac(secret: bytes, nonce: str) -> str:
+    return hmac.new(secret, nonce.encode(), hashlib.sha256).hexdigest()[:32]
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode(errors="replace")).digest()
+
+
+async def _read(posted: _Posted) -> bytes:
+    declared = posted.headers.get("content-length", "")
+    if declared.isdigit() and int(declared) > LARGEST_BODY_BYTES:
+        raise _TooLarge
+    body = bytearray()
+    async for chunk in posted.body:
+        body += chunk
+        if len(body) > LARGEST_BODY_BYTES:
+            raise _TooLarge
+    return bytes(body)
+
+
+async def _chunks(receive: _Receive) -> AsyncIterator[bytes]:
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            return
+        yield message.get("body", b"")
+        if not message.get("more_body"):
+            return
+
+
+async def _live(receive: _Receive, send: _Send) -> None:
+    """Answer an ASGI server's questions at start and end, when it serves nothing else."""
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return
