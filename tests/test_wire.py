@@ -6,11 +6,13 @@ import subprocess
 import sys
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from importlib.util import find_spec, module_from_spec
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from suno_async import (
@@ -35,6 +37,7 @@ from suno_async import (
     VocalGender,
     from_json,
     to_json,
+    wire,
 )
 from suno_async.wire import (
     Answer,
@@ -608,6 +611,58 @@ def test_an_uncertain_submission_keeps_its_time() -> None:
 
 
 # --- without orjson -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def plain_wire(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """A second copy of the module, made where orjson cannot be imported."""
+    monkeypatch.setitem(sys.modules, "orjson", None)
+    spec = find_spec("suno_async.wire")
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@given(value=JSON)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_both_libraries_write_the_same_values(plain_wire: ModuleType, value: Any) -> None:
+    """What the one wrote, the other reads, and they agree on it."""
+    finite = plain_wire.loads(json.dumps(value))
+    assert plain_wire.loads(wire.dumps(finite)) == wire.loads(plain_wire.dumps(finite))
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        (b'"half \\ud83d"', "half \ufffd"),
+        (b'"whole \\uD83D\\uDE00"', "whole \U0001f600"),
+        ('"half \\ud83d"', "half \ufffd"),
+        (b"[NaN, Infinity, 1]", [None, None, 1]),
+        (b'"caf\xe9"', "caf\ufffd"),
+        (b"\xef\xbb\xbf7", 7),
+    ],
+    ids=ascii,
+)
+def test_both_libraries_forgive_the_same(
+    plain_wire: ModuleType, text: bytes | str, value: Any
+) -> None:
+    """Leniency does not depend on the extra `speed`."""
+    assert wire.loads(text) == plain_wire.loads(text) == value
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b"[" * 100_000, '{"a":1}'.encode("utf-16"), b"1 2"])
+def test_both_libraries_refuse_the_same(plain_wire: ModuleType, text: bytes) -> None:
+    """What is no JSON is none for either."""
+    for module in (wire, plain_wire):
+        with pytest.raises((ValueError, RecursionError)):
+            module.loads(text)
+
+
+def test_both_libraries_write_half_characters(plain_wire: ModuleType) -> None:
+    """A lone surrogate in a value does not keep it from being stored."""
+    assert wire.dumps("\ud800") == plain_wire.dumps("\ud800") == b'"\\ud800"'
 
 
 @pytest.mark.skipif("SUNO_TEST_WITHOUT_ORJSON" in os.environ, reason="this is the second run")
