@@ -211,11 +211,21 @@ class Media:
                 if length == 0:
                     raise ConnectionFailed("the server has another file now, or none to resume")
                 if response.status != 416:
-                    async for chunk in response.content.iter_chunked(CHUNK_BYTES):
-                        await _in_thread(part.write, chunk)
+                    await self._write(response.content, part)
         except (aiohttp.ClientError, TimeoutError) as error:
             raise connection_failed(error) from error
         await _in_thread(part.finish, length)
+
+    @staticmethod
+    async def _write(content: aiohttp.StreamReader, part: "_PartFile") -> None:
+        try:
+            async for chunk in content.iter_chunked(CHUNK_BYTES):
+                await _in_thread(part.write, chunk)
+        except aiohttp.ClientPayloadError:
+            # aiohttp withholds what came before the connection broke while its error is set
+            content.set_exception(cast("BaseException", None))
+            await _in_thread(part.write, content.read_nowait())
+            raise
 
     def _expected_bytes(
         self, response: aiohttp.ClientResponse, offset: int, validator: str
