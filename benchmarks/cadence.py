@@ -178,7 +178,8 @@ def single_figures(count: int) -> dict[str, float]:
     strangers = base.draw(count)
     fresh = run(strangers, Prior())
     drifting = scaled(calm.draw(count), lambda i: 2.0 ** ((i // 500) % 2))
-    stuck = run([Life((FOURTEEN_DAYS_S * 2,) * 3)], HazardPaced())
+    never_s = FOURTEEN_DAYS_S * 2
+    stuck = run([Life((never_s, never_s, never_s))], HazardPaced())
     return {
         "cost above the hazard known on the scaled clock, after 200 tasks": (
             cost_s(learned) / cost_s(known[0]) - 1
@@ -215,7 +216,7 @@ def budgets() -> list[list[object]]:
     for affordable in (20, 10):
         budget = affordable / spacing_s
         figures = [
-            run(lives, policy, spacing_s=spacing_s, polls_per_second=budget, skip=300)
+            run(lives, policy, spacing_s=spacing_s, polls_per_second=budget, skip=400, spare=400)
             for policy in (HazardPaced(), FixedInterval(timedelta(seconds=0.34)))
         ]
         ratio = figures[0].mean_s / figures[1].mean_s

@@ -102,10 +102,12 @@ def _strata(rng: random.Random, count: int) -> list[float]:
 
 def scaled(lives: Sequence[Life], factor: Callable[[int], float]) -> list[Life]:
     """Make tasks slower or faster by a factor of their position: congestion."""
-    return [
-        Life(tuple(end_s * factor(i) for end_s in life.ends_s), life.fails_after)  # type: ignore[arg-type]
-        for i, life in enumerate(lives)
-    ]
+    return [Life(_times(life.ends_s, factor(i)), life.fails_after) for i, life in enumerate(lives)]
+
+
+def _times(ends_s: tuple[float, float, float], factor: float) -> tuple[float, float, float]:
+    text_s, first_s, complete_s = ends_s
+    return text_s * factor, first_s * factor, complete_s * factor
 
 
 class FakeTransport(Transport):
@@ -183,6 +185,7 @@ async def simulate(
     polls_per_second: float | None = None,
     weights: Weights = EVERY_STAGE,
     skip: int = 0,
+    spare: int = 0,
 ) -> Figures:
     """Let the real watcher follow tasks that begin one after another.
 
@@ -193,6 +196,7 @@ async def simulate(
         polls_per_second: The budget of all tasks together.
         weights: What the readers wait for.
         skip: How many of the first tasks do not count.
+        spare: How many of the last tasks do not count, so that the others meet a steady load.
     """
     clock = VirtualClock()
     transport = FakeTransport(clock)
@@ -207,7 +211,7 @@ async def simulate(
         polls_per_second=polls_per_second,
     )
     left = len(lives)
-    polls_before = [0]
+    polls_at: dict[int, int] = {}
     observers: list[_Observer] = []
     watches: list[Watch] = []
 
@@ -216,8 +220,7 @@ async def simulate(
         left -= 1
 
     def begin(position: int) -> None:
-        if position == skip:
-            polls_before[0] = transport.polls
+        polls_at[position] = transport.polls
         life = lives[position]
         task_id = str(position)
         transport.lives[task_id] = clock.monotonic(), life
@@ -236,11 +239,9 @@ async def simulate(
         for _ in range(3):
             await asyncio.sleep(0)
     await watcher.aclose()
-    counted = len(lives) - skip
-    return Figures(
-        (transport.polls - polls_before[0]) / counted,
-        [observer.delays_s for observer in observers[skip:]],
-    )
+    end = len(lives) - spare
+    polls = polls_at.get(end, transport.polls) - polls_at[skip]
+    return Figures(polls / (end - skip), [observer.delays_s for observer in observers[skip:end]])
 
 
 def run(lives: Sequence[Life], cadence: Cadence, **options: float | Weights | None) -> Figures:

@@ -1,9 +1,10 @@
-"""A heap of things to do at their times, on a clock that stretches when there is too much to do.
+"""A heap of things to do at their times, which shares them fairly when there are too many.
 
-The stretched clock runs at real speed while nothing is overdue and stands still while due entries
-have to wait. So when there is less capacity than demand, everybody's gaps stretch alike, nobody
-starves, and nothing is made up for later (start-time fair queueing). It knows no clock: the time
-is an argument.
+Entries wait until they are due, in real time. Those that are due are taken in the order of their
+*tags*: the due times on a stretched clock, which runs at real speed while nothing is overdue, and
+else moves on to the tag of what is taken (start-time fair queueing). So when there is less
+capacity than demand, everybody's gaps stretch alike: who asked for a short gap is taken more often
+than who asked for a long one, and nobody starves. It knows no clock: the time is an argument.
 """
 
 import heapq
@@ -16,7 +17,7 @@ class Entry(Protocol):
 
     Attributes:
         ticket: The number of the valid heap entry; 0 when it is not in the agenda.
-        due_s: When it is due, on the stretched clock.
+        due_s: When it is due, on the caller's clock.
     """
 
     ticket: int
@@ -25,36 +26,32 @@ class Entry(Protocol):
 
 E = TypeVar("E", bound=Entry)
 
-# The stretched clock is a sum and differs from the real one by rounding. A remainder below this
-# is rounded up to it, or a timer set for it would find the real clock where it was.
-_GRAIN_S = 1e-6
-
 
 class Agenda(Generic[E]):
-    """Entries in the order in which they are due.
+    """Entries in the order in which they are to be taken.
 
     Args:
         now_s: The time, in seconds on a monotonic clock.
     """
 
     def __init__(self, now_s: float) -> None:
-        self._heap: list[tuple[float, int, E]] = []
+        self._waiting: list[tuple[float, int, float, E]] = []
+        self._due: list[tuple[float, int, E]] = []
         self._tickets = itertools.count(1)
         self._stretched_s = 0.0
         self._at_s = now_s
-        self._overdue = False
 
     def put(self, entry: E, gap_s: float, now_s: float) -> None:
         """Have an entry due in `gap_s` seconds; it replaces an earlier time of the same entry."""
         self._stretch(now_s)
         entry.ticket = next(self._tickets)
-        entry.due_s = self._stretched_s + _coarse(gap_s)
-        heapq.heappush(self._heap, (entry.due_s, entry.ticket, entry))
+        entry.due_s = now_s + gap_s
+        tag_s = self._stretched_s + gap_s
+        heapq.heappush(self._waiting, (entry.due_s, entry.ticket, tag_s, entry))
 
     def put_sooner(self, entry: E, gap_s: float, now_s: float) -> None:
         """Have an entry due in `gap_s` seconds, unless it is due sooner already."""
-        self._stretch(now_s)
-        if not entry.ticket or entry.due_s > self._stretched_s + gap_s:
+        if not entry.ticket or entry.due_s > now_s + gap_s:
             self.put(entry, gap_s, now_s)
 
     @staticmethod
@@ -63,42 +60,43 @@ class Agenda(Generic[E]):
         entry.ticket = 0
 
     def take(self, now_s: float) -> E | None:
-        """Take the first entry that is due out, or None when none is."""
+        """Take the entry out whose turn it is, or None when none is due."""
         self._stretch(now_s)
-        head_s = self._head_s()
-        if head_s is None or head_s > self._stretched_s:
-            return None
-        _, _, entry = heapq.heappop(self._heap)
-        entry.ticket = 0
-        return entry
+        while self._due:
+            tag_s, ticket, entry = heapq.heappop(self._due)
+            if entry.ticket == ticket:
+                entry.ticket = 0
+                self._stretched_s = max(self._stretched_s, tag_s)
+                return entry
+        return None
 
-    def rest(self, now_s: float) -> float | None:
-        """Take no more for now; return the seconds until an entry is due, None without entries.
-
-        What is due and was not taken is overdue: the clock stands still until it is.
-        """
+    def next_due_s(self, now_s: float) -> float | None:
+        """Tell when an entry is due, on the caller's clock; None without entries."""
         self._stretch(now_s)
-        head_s = self._head_s()
-        self._overdue = head_s is not None and head_s <= self._stretched_s
-        return None if head_s is None else _coarse(head_s - self._stretched_s)
+        while self._due and self._due[0][2].ticket != self._due[0][1]:
+            heapq.heappop(self._due)
+        if self._due:
+            return now_s
+        while self._waiting and self._waiting[0][3].ticket != self._waiting[0][1]:
+            heapq.heappop(self._waiting)
+        return self._waiting[0][0] if self._waiting else None
 
     def clear(self) -> None:
         """Forget all entries."""
-        for _, _, entry in self._heap:
+        for _, _, _, entry in self._waiting:
             entry.ticket = 0
-        self._heap.clear()
+        for _, _, entry in self._due:
+            entry.ticket = 0
+        self._waiting.clear()
+        self._due.clear()
 
     def _stretch(self, now_s: float) -> None:
-        if not self._overdue:
+        """Bring the stretched clock up to now, and let in what has become due."""
+        if not self._due:
             self._stretched_s += now_s - self._at_s
         self._at_s = now_s
-
-    def _head_s(self) -> float | None:
-        heap = self._heap
-        while heap and heap[0][2].ticket != heap[0][1]:
-            heapq.heappop(heap)
-        return heap[0][0] if heap else None
-
-
-def _coarse(seconds: float) -> float:
-    return max(seconds, _GRAIN_S) if seconds > 0 else 0.0
+        waiting = self._waiting
+        while waiting and waiting[0][0] <= now_s:
+            _, ticket, tag_s, entry = heapq.heappop(waiting)
+            if entry.ticket == ticket:
+                heapq.heappush(self._due, (tag_s, ticket, entry))

@@ -311,11 +311,10 @@ class Watcher:
 
     def _set_timer(self) -> None:
         """Set the one timer for the first entry that may be polled."""
-        now_s = self._clock.monotonic()
-        gap_s = self._agenda.rest(now_s)
-        if gap_s is None or len(self._pollers) >= MAX_POLLERS or self._closed:
+        next_s = self._agenda.next_due_s(self._clock.monotonic())
+        if next_s is None or len(self._pollers) >= MAX_POLLERS or self._closed:
             return  # a poller that ends comes back here
-        due_s = max(now_s + gap_s, self._pause.until_s, self._next_slot_s)
+        due_s = max(next_s, self._pause.until_s, self._next_slot_s)
         if due_s < self._timer_s:
             self._stop_timer()
             self._timer_s = due_s
