@@ -1,0 +1,183 @@
+"""When to look: bounds that always hold, and a hazard that is learned."""
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from suno_async import FixedInterval, Growing, HazardPaced, InvalidRequest, Stage
+from suno_async.cadence import (
+    CALLBACK_SLACK_S,
+    EVERY_STAGE,
+    LEAST_GAP_S,
+    ONLY_COMPLETE,
+    CallbackTrust,
+    bounds_s,
+)
+
+FOURTEEN_DAYS_S = 14 * 86400.0
+
+stages = st.sampled_from(Stage)
+ages_s = st.floats(0, FOURTEEN_DAYS_S)
+weights = st.tuples(st.floats(0, 1), st.floats(0, 1), st.floats(0, 1))
+lessons = st.lists(st.tuples(stages, ages_s, ages_s, ages_s), max_size=30)
+
+
+def taught(cadence: HazardPaced, passages: list[tuple[Stage, float, float, float]]) -> HazardPaced:
+    """Let a cadence learn from passages at any times, in any order."""
+    for stage, entered_s, first_s, second_s in passages:
+        before_s, after_s = sorted((first_s, second_s))
+        cadence.learn(stage, entered_s, before_s, after_s, model="V5")
+    return cadence
+
+
+@given(lessons, stages, ages_s, ages_s, weights, st.floats(1e-6, 1e6))
+def test_a_gap_is_always_within_its_bounds(
+    passages: list[tuple[Stage, float, float, float]],
+    awaited: Stage,
+    entered_s: float,
+    age_s: float,
+    wishes: tuple[float, float, float],
+    price_s: float,
+) -> None:
+    """For any age up to 14 days, any learned state, any weights and any price."""
+    cadence = taught(HazardPaced(price_s), passages)
+    gap_s = cadence.gap_s(awaited, entered_s, age_s, model="V5", weights=wishes)
+    least_s, most_s = bounds_s(age_s)
+    assert LEAST_GAP_S <= least_s <= gap_s <= most_s
+
+
+@given(lessons, stages, ages_s, ages_s)
+def test_what_was_learned_survives_being_stored(
+    passages: list[tuple[Stage, float, float, float]],
+    awaited: Stage,
+    entered_s: float,
+    age_s: float,
+) -> None:
+    """Through JSON, into the next session's cadence, which then decides alike."""
+    cadence = taught(HazardPaced(), passages)
+    stored = json.dumps(cadence.learned())
+    restored = HazardPaced(learned=json.loads(stored))
+    assert len(stored) < 10_000
+    gaps_s = [
+        c.gap_s(awaited, entered_s, age_s, model="V5", weights=EVERY_STAGE)
+        for c in (cadence, restored)
+    ]
+    assert gaps_s[0] == pytest.approx(gaps_s[1], rel=1e-3)
+
+
+def looks_between(cadence: HazardPaced, begin_s: float, end_s: float) -> int:
+    """Count the looks at a task that waits for its text."""
+    at_s, looks = 0.0, 0
+    while at_s < end_s:
+        at_s += cadence.gap_s(Stage.TEXT, 0.0, at_s, model="V5", weights=EVERY_STAGE)
+        looks += begin_s <= at_s < end_s
+    return looks
+
+
+def test_it_looks_where_stages_end() -> None:
+    """After tasks whose text came at 40 s, it looks around 40 s and hardly at 10 s."""
+    cadence = HazardPaced()
+    for _ in range(200):
+        cadence.learn(Stage.TEXT, 0.0, 39.0, 41.0, model="V5")
+    assert looks_between(cadence, 36, 44) > 3 * looks_between(cadence, 0, 30)
+
+
+def test_models_are_learned_apart() -> None:
+    """What one model teaches does not change when another model's tasks are looked at."""
+    cadence = HazardPaced()
+    before_s = cadence.gap_s(Stage.TEXT, 0.0, 10.0, model="V4_5PLUS", weights=EVERY_STAGE)
+    for _ in range(50):
+        cadence.learn(Stage.TEXT, 0.0, 10.0, 11.0, model="V5")
+    after_s = cadence.gap_s(Stage.TEXT, 0.0, 10.0, model="V4_5PLUS", weights=EVERY_STAGE)
+    assert after_s == before_s
+    assert cadence.gap_s(Stage.TEXT, 0.0, 10.0, model="V5", weights=EVERY_STAGE) < before_s
+
+
+def test_who_waits_for_the_end_alone_is_looked_after_less_at_first() -> None:
+    """The weights decide how much the text is worth."""
+    cadence = HazardPaced()
+    eager_s = cadence.gap_s(Stage.TEXT, 0.0, 15.0, model="V5", weights=EVERY_STAGE)
+    patient_s = cadence.gap_s(Stage.TEXT, 0.0, 15.0, model="V5", weights=ONLY_COMPLETE)
+    assert patient_s > 2 * eager_s
+
+
+def test_a_stuck_task_costs_less_than_a_thousand_looks() -> None:
+    """Over its 14 days."""
+    at_s, looks = 0.0, 0
+    while at_s < FOURTEEN_DAYS_S:
+        at_s += HazardPaced().gap_s(Stage.TEXT, 0.0, at_s, model="V5", weights=EVERY_STAGE)
+        looks += 1
+    assert looks < 1000
+
+
+def test_a_lower_price_makes_more_looks() -> None:
+    """With the inverse square root of the price."""
+    cheap, dear = HazardPaced(0.01), HazardPaced(timedelta(seconds=0.16))
+    ratio = looks_between(cheap, 0, 100) / looks_between(dear, 0, 100)
+    assert ratio == pytest.approx(4, rel=0.2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "field"),
+    [
+        ({"price": 0}, "price"),
+        ({"price": timedelta(seconds=-1)}, "price"),
+        ({"ceiling": 0}, "ceiling"),
+        ({"learned": {"V5": []}}, "learned"),
+        ({"learned": {"V5": [{"ends": [1.0]}] * 3}}, "learned"),
+        ({"learned": {"V5": [{"ends": [-1.0], "exposure": []}] * 3}}, "learned"),
+        ({"learned": {"V5": [{"ends": [0.0] * 81, "exposure": []}] * 3}}, "learned"),
+        ({"learned": {"V5": [{"ends": ["x"], "exposure": []}] * 3}}, "learned"),
+    ],
+)
+def test_bad_settings_are_named(arguments: dict[str, Any], field: str) -> None:
+    """The error says which argument breaks which rule."""
+    with pytest.raises(InvalidRequest) as caught:
+        HazardPaced(**arguments)
+    assert caught.value.field == field
+
+
+@given(ages_s, ages_s, stages)
+def test_a_fixed_interval_is_fixed(entered_s: float, age_s: float, awaited: Stage) -> None:
+    """Whatever the task does; and never more often than the service allows."""
+    for cadence, gap_s in ((FixedInterval(7), 7.0), (FixedInterval(0), LEAST_GAP_S)):
+        assert cadence.gap_s(awaited, entered_s, age_s, model="", weights=EVERY_STAGE) == gap_s
+
+
+@given(ages_s, ages_s, stages)
+def test_a_growing_interval_grows_within_its_ceiling(
+    first_s: float, second_s: float, awaited: Stage
+) -> None:
+    """Steady at first, then longer with the task's age, up to the ceiling."""
+    cadence = Growing(3, steady=timedelta(minutes=5), share=0.1, ceiling=60)
+    young_s, old_s = (
+        cadence.gap_s(awaited, 0.0, age_s, model="", weights=EVERY_STAGE)
+        for age_s in sorted((first_s, second_s))
+    )
+    assert 3.0 <= young_s <= old_s <= 60.0
+    assert cadence.gap_s(awaited, 0.0, 300.0, model="", weights=EVERY_STAGE) == 3.0
+
+
+def test_callbacks_earn_trust_and_lose_it() -> None:
+    """At first one ceiling interval; more with announced stages, next to none without."""
+    trust = CallbackTrust()
+    assert trust.slack_s() == CALLBACK_SLACK_S
+    for _ in range(20):
+        trust.learn(announced=True)
+    assert trust.slack_s() > 4 * CALLBACK_SLACK_S
+    for _ in range(60):
+        trust.learn(announced=False)
+    assert trust.slack_s() < CALLBACK_SLACK_S / 4
+
+
+@given(st.lists(st.booleans(), max_size=300))
+def test_trust_never_puts_a_look_off_for_ever(history: list[bool]) -> None:
+    """The slack is bounded, whatever came or did not come."""
+    trust = CallbackTrust()
+    for announced in history:
+        trust.learn(announced=announced)
+    assert 0 <= trust.slack_s() <= 6 * CALLBACK_SLACK_S
