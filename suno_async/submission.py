@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 
 from suno_async.clock import Clock, Timer
 from suno_async.errors import (
@@ -158,6 +159,7 @@ class Submitter:
             return await asyncio.shield(sending)
         except asyncio.CancelledError:
             _log.warning("nobody waits any more for the submission of %r", request.title)
+            sending.add_done_callback(partial(_note_refusal, request.title))
             raise
 
     async def _turn(self, permit: Callable[[], None]) -> None:
@@ -215,3 +217,10 @@ class Submitter:
             sending.cancel()
         await asyncio.gather(*cut_off, return_exceptions=True)
         self._window.close()
+
+
+def _note_refusal(title: str, sending: asyncio.Task[str]) -> None:
+    """Log the end that nobody waited for; what is uncertain has been logged already."""
+    error = None if sending.cancelled() else sending.exception()
+    if error is not None and not isinstance(error, SubmissionUncertain):
+        _log.warning("the submission of %r was not taken: %s", title, error)
