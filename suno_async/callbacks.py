@@ -10,8 +10,16 @@ import hashlib
 import hmac
 import logging
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
-from contextlib import asynccontextmanager
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Mapping,
+    MutableMapping,
+)
+from contextlib import aclosing, asynccontextmanager
+from inspect import isawaitable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from weakref import WeakValueDictionary
@@ -29,7 +37,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 LARGEST_BODY_BYTES = 1024 * 1024
-SLOWEST_BODY_S = 10.0
+# upstream: a receiver has 15 s to answer
+LONGEST_WAIT_S = 10.0
 
 OnUnplaced = Callable[[CallbackNotice], object]
 _Scope = MutableMapping[str, Any]
@@ -43,7 +52,7 @@ class Expectation:
     Attributes:
         token: The end of the URL.
         url: The whole URL.
-        notice: The first callback that came, or None.
+        notice: The first callback that came, without its tracks, or None.
         arrived: Set when it came.
     """
 
@@ -57,6 +66,7 @@ class Expectation:
 
     def deliver(self, notice: CallbackNotice) -> None:
         """Take a callback: wake who follows the task, or keep it until somebody does."""
+        notice = evolve(notice, tracks=(), raw={})  # a megabyte is not kept for days
         if self.notice is None:
             self.notice = notice
             self.arrived.set()
@@ -80,7 +90,7 @@ class _Posted:
     method: str
     token: str
     headers: Mapping[str, str]
-    body: AsyncIterator[bytes]
+    body: AsyncGenerator[bytes, None]
 
 
 @frozen
@@ -88,12 +98,26 @@ class _Reply:
     status: int
     body: bytes
 
+    @property
+    def headers(self) -> dict[str, str]:
+        allowed = {"allow": "POST"} if self.status == 405 else {}
+        return {"content-type": "application/json", **allowed}
+
+    @property
+    def hangs_up(self) -> bool:
+        """Whether the rest of the body is not worth waiting for."""
+        return self.status in {408, 413}
+
 
 def _reply(status: int, message: str) -> _Reply:
     return _Reply(status, dumps({"code": status, "msg": message}))
 
 
 class _TooLarge(Exception):
+    pass
+
+
+class _CutShort(Exception):
     pass
 
 
@@ -107,7 +131,9 @@ class CallbackReceiver:
 
     It answers 200 to a callback with a known token, 404 to an unknown one, 405 to another method
     than POST, 413 to more than 1 MiB, 415 to what is not JSON by its content type, 400 to what
-    cannot be read, and with `hmac_key` 401 to what is not signed.
+    cannot be read, 408 to a body that takes longer than 10 s, and with `hmac_key` 401 to what is
+    not signed. It belongs to the event loop of its session: a web service that runs elsewhere
+    hands over with `on_unplaced` and `deliver`.
 
     Args:
         public_url: Where the service reaches it from outside; each submission's token is put
@@ -117,12 +143,13 @@ class CallbackReceiver:
         hmac_key: The key with which an upstream provider signs callbacks; unsigned ones are then
             refused. See `parse_callback` for what such a signature does not cover.
         on_unplaced: Called with each callback whose token is right but belongs to no task here
-            (with `secret` alone): hand it to the process that has the session, and there to
-            `deliver`. It must return at once; when it raises, the service is asked to repeat.
+            (with `secret` alone), and awaited if it is a coroutine function: hand the callback to
+            the process that has the session, and there to `deliver`. When it raises or takes
+            longer than 10 s, the service is asked to repeat.
         clock: Where time comes from.
 
     Raises:
-        InvalidRequest: `public_url` is no URL, or `secret` is too short.
+        InvalidRequest: `public_url` is no URL, `secret` is too short, or `hmac_key` is empty.
     """
 
     def __init__(
@@ -130,7 +157,7 @@ class CallbackReceiver:
         public_url: str,
         *,
         secret: str | None = None,
-        hmac_key: str | None = None,
+        hmac_key: str | bytes | None = None,
         on_unplaced: OnUnplaced | None = None,
         clock: Clock | None = None,
     ) -> None:
@@ -139,6 +166,8 @@ class CallbackReceiver:
             raise InvalidRequest("public_url", public_url, "must end with its path")
         if secret is not None and len(secret) < 16:
             raise InvalidRequest("secret", "(hidden)", "must have 16 characters or more")
+        if hmac_key is not None and not hmac_key:
+            raise InvalidRequest("hmac_key", "(hidden)", "must not be empty")
         self.public_url: str = public_url.rstrip("/")
         self._secret = secret.encode() if secret is not None else None
         self._hmac_key = hmac_key
@@ -160,6 +189,10 @@ class CallbackReceiver:
         self._expected[_digest(token)] = expectation
         return expectation
 
+    def forget(self, expectation: Expectation) -> None:
+        """Give up the callback URL of a submission that has no task here."""
+        self._expected.pop(_digest(expectation.token), None)
+
     def deliver(self, notice: CallbackNotice) -> bool:
         """Give a callback that another process received to the task here that it belongs to.
 
@@ -178,7 +211,7 @@ class CallbackReceiver:
     def _is_known(self, token: str) -> bool:
         if self._secret is not None:
             nonce, mac = token[:24], token[24:]
-            return hmac.compare_digest(_mac(self._secret, nonce).encode(), mac.encode())
+            return hmac.compare_digest(_mac(self._secret, nonce).encode(), _bytes(mac))
         return _digest(token) in self._expected
 
     # --- one request ------------------------------------------------------------------------------
@@ -189,19 +222,33 @@ class CallbackReceiver:
             return _reply(404, "unknown callback URL")
         if posted.method != "POST":
             return _reply(405, "a callback is a POST")
-        content_type = posted.headers.get("content-type", "application/json").partition(";")[0]
-        if content_type.strip().lower() != "application/json":
+        if not _is_json(posted.headers):
             return _reply(415, "a callback is application/json")
         try:
-            async with asyncio.timeout(SLOWEST_BODY_S):
+            async with self._patience():
                 body = await _read(posted)
         except _TooLarge:
             return _reply(413, "a callback is not that large")
+        except _CutShort:
+            return _reply(400, "the body ended early")
         except TimeoutError:
             return _reply(408, "the body did not come")
-        return self._place(posted, body)
+        return await self._place(posted, body)
 
-    def _place(self, posted: _Posted, body: bytes) -> _Reply:
+    @asynccontextmanager
+    async def _patience(self) -> AsyncIterator[None]:
+        """Raise TimeoutError when the block takes too long on the receiver's clock."""
+        async with asyncio.timeout(None) as limit:
+            loop = asyncio.get_running_loop()
+            timer = self._clock.call_at(
+                self._clock.monotonic() + LONGEST_WAIT_S, lambda: limit.reschedule(loop.time())
+            )
+            try:
+                yield
+            finally:
+                timer.cancel()
+
+    async def _place(self, posted: _Posted, body: bytes) -> _Reply:
         try:
             parsed = parse_callback(
                 body, posted.headers, hmac_key=self._hmac_key, now=self._clock.now()
@@ -211,38 +258,47 @@ class CallbackReceiver:
             return _reply(401 if error.unsigned else 400, error.reason)
         notice = evolve(parsed, token=posted.token)
         if not self.deliver(notice):
-            _log.info("a callback for task %s belongs to no task here", notice.task_id)
-            if self._on_unplaced is not None:
-                try:
-                    self._on_unplaced(notice)
-                except Exception:  # noqa: BLE001 - the service is told to repeat
-                    _log.exception("on_unplaced failed for task %s", notice.task_id)
-                    return _reply(500, "try again")
+            _log.info("a callback for task %r belongs to no task here", notice.task_id)
+            if self._on_unplaced is not None and not await self._handed_over(notice):
+                return _reply(500, "try again")
         # spec: what a receiver answers
         return _reply(200, "success")
 
+    async def _handed_over(self, notice: CallbackNotice) -> bool:
+        assert self._on_unplaced is not None  # noqa: S101 - asked before
+        try:
+            async with self._patience():
+                done = self._on_unplaced(notice)
+                if isawaitable(done):
+                    await done
+        except Exception:  # noqa: BLE001 - the service is told to repeat
+            _log.exception("on_unplaced failed for task %r", notice.task_id)
+            return False
+        return True
+
     # --- where it is mounted ----------------------------------------------------------------------
 
-    def routes(self) -> "list[web.RouteDef]":
-        """Give the routes for an aiohttp application, at the path of `public_url`."""
+    def routes(self, path: str | None = None) -> "list[web.RouteDef]":
+        """Give the routes for an aiohttp application.
+
+        Args:
+            path: Where requests for `public_url` arrive in the application, when a proxy or
+                `add_subapp` takes a part of the path away; None takes the path of `public_url`.
+        """
         from aiohttp import web  # only where it is served: it is half of aiohttp's import
 
-        path = urlsplit(self.public_url).path
-        return [web.route("*", f"{path}/{{token}}", self._handle)]
+        path = urlsplit(self.public_url).path if path is None else path
+        return [web.route("*", f"{path.rstrip('/')}/{{token}}", self._handle)]
 
     async def _handle(self, request: "web.Request") -> "web.Response":
         from aiohttp import web
 
         headers = {name.lower(): value for name, value in request.headers.items()}
-        body = request.content.iter_chunked(64 * 1024)
-        reply = await self._take(
-            _Posted(request.method, request.match_info["token"], headers, body)
-        )
-        response = web.Response(
-            status=reply.status, body=reply.body, content_type="application/json"
-        )
-        if reply.status in {404, 405, 408, 413, 415}:
-            response.force_close()  # the rest of the body is not read
+        token = request.match_info["token"]
+        reply = await self._take(_Posted(request.method, token, headers, _body(request)))
+        response = web.Response(status=reply.status, body=reply.body, headers=reply.headers)
+        if reply.hangs_up:
+            response.force_close()
         return response
 
     @property
@@ -254,6 +310,10 @@ class CallbackReceiver:
         if scope["type"] == "lifespan":
             await _live(receive, send)
             return
+        if scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.close"})
+            return
         if scope["type"] != "http":
             raise ValueError(f"callbacks come over HTTP, not {scope['type']}")
         headers = {
@@ -262,14 +322,14 @@ class CallbackReceiver:
         }
         token = str(scope["path"]).rpartition("/")[2]
         reply = await self._take(_Posted(scope["method"], token, headers, _chunks(receive)))
+        answered = {**reply.headers, "content-length": str(len(reply.body))}
+        if reply.hangs_up and str(scope.get("http_version", "1.1")).startswith("1"):
+            answered["connection"] = "close"
         await send(
             {
                 "type": "http.response.start",
                 "status": reply.status,
-                "headers": [
-                    (b"content-type", b"application/json"),
-                    (b"content-length", str(len(reply.body)).encode()),
-                ],
+                "headers": [(name.encode(), value.encode()) for name, value in answered.items()],
             }
         )
         await send({"type": "http.response.body", "body": reply.body})
@@ -289,7 +349,9 @@ class CallbackReceiver:
 
         application = web.Application()
         application.add_routes(self.routes())
-        runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
+        runner = web.AppRunner(
+            application, access_log=None, shutdown_timeout=0.1, auto_decompress=False
+        )
         await runner.setup()
         try:
             await web.TCPSite(runner, host, port).start()
@@ -298,31 +360,61 @@ class CallbackReceiver:
             await runner.cleanup()
 
 
+def _bytes(text: str) -> bytes:
+    """Encode what came from outside: headers and paths may hold half a pair of surrogates."""
+    return text.encode(errors="replace")
+
+
 def _mac(secret: bytes, nonce: str) -> str:
-    return hmac.new(secret, nonce.encode(), hashlib.sha256).hexdigest()[:32]
+    return hmac.new(secret, _bytes(nonce), hashlib.sha256).hexdigest()[:32]
 
 
 def _digest(token: str) -> bytes:
-    return hashlib.sha256(token.encode(errors="replace")).digest()
+    return hashlib.sha256(_bytes(token)).digest()
+
+
+def _is_json(headers: Mapping[str, str]) -> bool:
+    """Tell whether the body is JSON by its headers, and not compressed: small must stay small."""
+    content_type = headers.get("content-type", "application/json").partition(";")[0]
+    encoding = headers.get("content-encoding", "identity")
+    return (
+        content_type.strip().lower() == "application/json"
+        and encoding.strip().lower() == "identity"
+    )
 
 
 async def _read(posted: _Posted) -> bytes:
     declared = posted.headers.get("content-length", "")
-    if declared.isdigit() and int(declared) > LARGEST_BODY_BYTES:
+    if declared.isascii() and declared.isdigit() and _exceeds(declared):
         raise _TooLarge
     body = bytearray()
-    async for chunk in posted.body:
-        body += chunk
-        if len(body) > LARGEST_BODY_BYTES:
-            raise _TooLarge
+    async with aclosing(posted.body) as chunks:
+        async for chunk in chunks:
+            body += chunk
+            if len(body) > LARGEST_BODY_BYTES:
+                raise _TooLarge
     return bytes(body)
 
 
-async def _chunks(receive: _Receive) -> AsyncIterator[bytes]:
+def _exceeds(declared: str) -> bool:
+    return len(declared) > 20 or int(declared) > LARGEST_BODY_BYTES
+
+
+async def _body(request: "web.Request") -> AsyncGenerator[bytes, None]:
+    from aiohttp import web
+
+    try:
+        async for chunk in request.content.iter_chunked(64 * 1024):
+            yield chunk
+    except (OSError, web.RequestPayloadError) as error:
+        raise _CutShort from error
+
+
+async def _chunks(receive: _Receive) -> AsyncGenerator[bytes, None]:
     while True:
         message = await receive()
         if message["type"] != "http.request":
-            return
+            raise _CutShort
         yield message.get("body", b"")
         if not message.get("more_body"):
             return

@@ -231,14 +231,22 @@ class SunoSession:
             )
         expectation = self._receiver.expect()
         try:
+            watch = await self._submit_expecting(expectation, request, permit)
+        except BaseException:
+            self._receiver.forget(expectation)  # whoever keeps the error keeps it alive
+            raise
+        self._watcher.follow(watch, expectation)
+        return watch
+
+    async def _submit_expecting(
+        self, expectation: Expectation, request: AddInstrumentalRequest, permit: Callable[[], None]
+    ) -> Watch:
+        try:
             task_id = await self._submitter.submit(request, expectation.url, permit)
         except SubmissionUncertain as error:
             task_id = await self._reconcile(expectation, error)
-            watch = self._new(task_id, request, error.sent_at)
-        else:
-            watch = self._new(task_id, request)
-        self._watcher.follow(watch, expectation)
-        return watch
+            return self._new(task_id, request, error.sent_at)
+        return self._new(task_id, request)
 
     def _new(
         self, task_id: str, request: AddInstrumentalRequest, since: datetime | None = None

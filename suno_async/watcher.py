@@ -131,9 +131,11 @@ class Watch:
     looked_s: float | None = None
     entered_s: float = 0.0
     doubtful_s: float | None = None
-    # of callbacks: what keeps their URL good, how many stages they announced, whether one is new
+    # of callbacks: what keeps their URL good, how many stages they announced and at which age the
+    # last of them, whether one is new
     expectation: Expectation | None = None
     announced: int = 0
+    announced_s: float = 0.0
     hinted: bool = False
     digest: int | None = None
     misses: int = 0
@@ -264,15 +266,15 @@ class Watcher:
     def _wake(self, watch: Watch, notice: CallbackNotice) -> None:
         """Look at a task as soon as its limit allows, unless the callback tells nothing new."""
         stage = notice.stage
-        if stage is not None:
-            for _ in range(watch.announced, stage.position + 1):
-                self._trust.learn(announced=True)
-            watch.announced = max(watch.announced, stage.position + 1)
         known = stage is not None and stage.position < watch.reached
-        if known or watch.done or not watch.readers or self._closed:
+        if known or watch.done or self._closed:
             return
+        if stage is not None and stage.position >= watch.announced:
+            for _ in range(max(watch.announced, watch.reached), stage.position + 1):
+                self._trust.learn(announced=True)
+            watch.announced, watch.announced_s = stage.position + 1, self._age_s(watch)
         watch.hinted = True
-        if not watch.polling:
+        if watch.readers and not watch.polling:
             self._look_soon(watch)
 
     def _look_soon(self, watch: Watch) -> None:
@@ -281,6 +283,8 @@ class Watcher:
         self._set_timer()
 
     def _first_gap_s(self, watch: Watch) -> float:
+        if watch.hinted:  # a callback came before the reader
+            return 0.0
         looked_s = 0.0 if watch.looked_s is None and watch.fresh else watch.looked_s
         if looked_s is None:
             return 0.0
@@ -291,7 +295,9 @@ class Watcher:
     def _age_s(self, watch: Watch) -> float:
         return max(self._clock.monotonic() - watch.zero_s, 0.0)
 
-    def _gap_s(self, watch: Watch, age_s: float | None = None) -> float:
+    def _gap_s(
+        self, watch: Watch, age_s: float | None = None, *, wait_for_callbacks: bool = True
+    ) -> float:
         """Ask the cadence, and do not sleep over the end of the task's life."""
         age_s = self._age_s(watch) if age_s is None else age_s
         gap_s = self._cadence.gap_s(
@@ -301,7 +307,7 @@ class Watcher:
             model=watch.model,
             weights=_weights(watch.readers),
         )
-        if watch.expectation is not None:
+        if watch.expectation is not None and wait_for_callbacks:
             gap_s += self._trust.slack_s()
         if age_s + gap_s < FAR_FROM_END_S:
             return gap_s
@@ -365,6 +371,7 @@ class Watcher:
             self._set_timer()
 
     async def _poll(self, watch: Watch) -> None:
+        was_hinted, reached = watch.hinted, watch.reached
         try:
             gap_s = await self._look_once(watch)
         except Exception as error:  # noqa: BLE001 - the readers get it, whatever it is
@@ -380,7 +387,9 @@ class Watcher:
         if watch.hinted:  # a callback came while the answer was on its way
             self._look_soon(watch)
         else:
-            gap_s = max(gap_s, self._gap_s(watch))
+            # what a callback said and a replica does not know yet, no other callback will say
+            in_vain = was_hinted and watch.reached == reached
+            gap_s = max(gap_s, self._gap_s(watch, wait_for_callbacks=not in_vain))
             self._agenda.put(watch, gap_s, self._clock.monotonic())
 
     async def _look_once(self, watch: Watch) -> float:
@@ -484,8 +493,8 @@ class Watcher:
     def _learn(self, watch: Watch, stage: Stage) -> None:
         """Tell the cadence in which interval each newly reached stage came."""
         before_s, after_s = watch.looked_s or 0.0, self._age_s(watch)
-        if stage.position < watch.announced:  # then it came just now
-            before_s = max(before_s, after_s - CALLBACK_DELAY_S)
+        if stage.position < watch.announced:
+            before_s = max(before_s, watch.announced_s - CALLBACK_DELAY_S)
         for reached in _STAGES[watch.reached : stage.position + 1]:
             if watch.expectation is not None and reached.position >= watch.announced:
                 self._trust.learn(announced=False)

@@ -372,12 +372,15 @@ class ReplayGuard:
         self._limit = limit
         self._seen: dict[bytes, datetime] = {}
 
-    def is_new(self, signature: str, body: bytes, now: datetime) -> bool:
-        """Tell whether this very callback has not been seen, and remember it."""
+    def is_new(self, signature: str, kind: str, now: datetime) -> bool:
+        """Tell whether a callback of this kind has not come with this signature; remember it.
+
+        The rest of the body is not asked: a space more would make it another one.
+        """
         for key, seen_at in list(islice(self._seen.items(), 2)):
             if now - seen_at > 2 * SIGNATURE_AGE or len(self._seen) >= self._limit:
                 del self._seen[key]
-        key = hashlib.sha256(signature.encode() + b"\0" + body).digest()
+        key = hashlib.sha256(f"{signature} {kind}".encode(errors="replace")).digest()
         if key in self._seen:
             return False
         self._seen[key] = now
@@ -410,10 +413,12 @@ def parse_callback(
 
     Raises:
         CallbackRejected: It is no callback, or its signature is missing, wrong, too old or reused.
+        InvalidRequest: `hmac_key` is empty: everybody could sign with it.
     """
-    raw = body.encode() if isinstance(body, str) else body
+    if hmac_key is not None and not hmac_key:
+        raise InvalidRequest("hmac_key", "(hidden)", "must not be empty")
     try:
-        posted = loads(raw)
+        posted = loads(body)
     except (ValueError, RecursionError) as error:
         raise CallbackRejected("not JSON") from error
     if not isinstance(posted, dict):
@@ -422,15 +427,16 @@ def parse_callback(
     task_id = _text(data.get("task_id")) or _text(data.get("taskId"))
     if task_id is None:
         raise CallbackRejected("no task id in it")
+    kind = _text(data.get("callbackType")) or _text(data.get("callback_type")) or ""
+    kind = kind.lower()
     if hmac_key is not None:
         moment = now or datetime.now(UTC)
         signature = _checked_signature(headers or {}, task_id, hmac_key, moment)
-        if replays is not None and not replays.is_new(signature, raw, moment):
+        if replays is not None and not replays.is_new(signature, kind, moment):
             raise CallbackRejected("it was received before", unsigned=True)
-    kind = _text(data.get("callbackType")) or _text(data.get("callback_type")) or ""
     code = _integer(posted.get("code"))
     return CallbackNotice(
-        kind=kind.lower(),
+        kind=kind,
         task_id=task_id,
         code=200 if code is None else code,
         message=_text(posted.get("msg")) or _text(posted.get("message")),
@@ -445,9 +451,10 @@ def _checked_signature(
     given = {name.lower(): value for name, value in headers.items()}
     timestamp, signature = given.get(TIMESTAMP_HEADER, ""), given.get(SIGNATURE_HEADER, "")
     secret = key.encode() if isinstance(key, str) else key
-    digest = hmac.new(secret, f"{task_id}.{timestamp}".encode(), hashlib.sha256).digest()
-    expected = base64.b64encode(digest)
-    if not hmac.compare_digest(expected, signature.encode()):
+    # aiohttp reads a header that is no UTF-8 as half pairs of surrogates
+    signed = f"{task_id}.{timestamp}".encode(errors="replace")
+    expected = base64.b64encode(hmac.new(secret, signed, hashlib.sha256).digest())
+    if not hmac.compare_digest(expected, signature.encode(errors="replace")):
         raise CallbackRejected("its signature is missing or wrong", unsigned=True)
     seconds = _number(timestamp)
     if seconds is None or abs(now.timestamp() - seconds) > SIGNATURE_AGE.total_seconds():
