@@ -198,9 +198,9 @@ class Batch:
             run.error = SessionClosed()
             raise
         except Exception as error:  # noqa: BLE001 - it becomes the outcome
-            _log.exception("submitting %r broke", run.request)
             run.error = UnexpectedError(f"{type(error).__name__}: {error}")
             run.error.__cause__ = error
+            _log.exception("submitting request %d of the batch broke", run.position)
         finally:
             run.notify()
 

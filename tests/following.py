@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections.abc import AsyncIterator, Awaitable, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from suno_async import InstrumentalTask, StageEvent, SunoSession
 from suno_async.sandbox import Sandbox, TaskScript
@@ -62,17 +62,27 @@ def open_files() -> dict[int, str]:
     return found
 
 
+def running() -> set[asyncio.Task[Any]]:
+    """List the asyncio tasks, without those in which the sandbox serves its connections."""
+    return {task for task in asyncio.all_tasks() if "RequestHandler" not in repr(task.get_coro())}
+
+
 @asynccontextmanager
 async def nothing_left() -> AsyncIterator[None]:
-    """See that no asyncio task and no descriptor is left that was not there before.
+    """See that no asyncio task is left at once, and no descriptor that was not there before.
 
-    The sandbox lives in the same process: the last of its own ends of connections may close a
-    moment later than the library's.
+    The sandbox lives in the same process: its own ends of connections may close a moment later.
     """
-    tasks, files = asyncio.all_tasks(), open_files()
+    tasks, files = running(), open_files()
     yield
-    await until(lambda: asyncio.all_tasks() <= tasks)
+    assert running() <= tasks
     await until(lambda: len(open_files()) <= len(files))
+
+
+def resident_bytes() -> int:
+    """Tell how much memory this process occupies."""
+    pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
 async def within_a_second(work: Awaitable[T]) -> T:
