@@ -18,7 +18,7 @@ from typing import Protocol
 from urllib.parse import quote
 from weakref import WeakValueDictionary, ref
 
-from attrs import define, field
+from attrs import define
 
 from suno_async.agenda import Agenda
 from suno_async.cadence import LEAST_GAP_S, Cadence, CallbackTrust, Weights
@@ -116,7 +116,7 @@ class Watch:
     model: str
     fresh: bool
     dated: bool
-    events: list[StageEvent] = field(factory=list[StageEvent])
+    events: tuple[StageEvent, ...] = ()
     details: TaskDetails | None = None
     ending: SunoError | None = None
     done: bool = False
@@ -477,7 +477,7 @@ class Watcher:
                 event = StageEvent(
                     reached, watch.task_id, details.tracks, details, at, reached is not stage
                 )
-                watch.events.append(event)
+                watch.events += (event,)
             if stage is Stage.COMPLETE:
                 self._end(watch, None, details)
             elif not details.failed:
