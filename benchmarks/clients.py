@@ -1,39 +1,48 @@
 """The clients that `cost` compares: each polls waiting tasks until it is told to stop.
 
-All of them keep `IN_FLIGHT` polls under way, over connections that are kept alive, with the key in
-a header. That many is the watcher's own limit, and that of aiohttp's connections. This module must
-be imported after the decision whether orjson can be.
+Connections are kept alive, and the key is in a header. A busy client keeps as many polls under way
+as the watcher's own limit is, and that of aiohttp's connections. One at leisure polls many tasks at
+the shortest interval that the service allows, evenly spread, and is idle most of the time. This
+module must be imported after the decision whether orjson can be.
 """
 
 import asyncio
-import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
+from time import monotonic
 from typing import Any
 
 import aiohttp
 
-from suno_async import SunoSession, SystemClock
-from suno_async.cadence import HazardPaced
+from suno_async import InstrumentalTask, SunoSession, SystemClock
+from suno_async.cadence import LEAST_GAP_S, HazardPaced
 
+# busy: so many polls under way, of so many tasks that there is always one that is due
 IN_FLIGHT = 100
-# so many that, after the least gap, there is always one that is due
-WATCHED = 300
-# and so old that the default cadence is in a hurry
+WATCHED_BUSY = 300
+# at leisure: so many tasks, each polled at the least gap
+WATCHED_AT_LEISURE = 600
+# so old that the default cadence is in a hurry
 AGE = timedelta(minutes=1)
 KEY = "benchmark-key"
 _HEADERS = {"Authorization": f"Bearer {KEY}"}
 _PATH = "/api/v1/generate/record-info"
 
-# until every poll is under way
-_RUN_UP_S = 0.05
-
 
 class Client(ABC):
-    """Something that polls."""
+    """Something that polls.
+
+    Args:
+        busy: Whether it polls as fast as it can.
+    """
+
+    def __init__(self, busy: bool) -> None:
+        self.busy = busy
+        # until every poll is under way, or every task was seen once
+        self._run_up_s = 0.05 if busy else 1.5 * LEAST_GAP_S
 
     async def __aenter__(self) -> "Client":
         self._stack = AsyncExitStack()
@@ -44,9 +53,9 @@ class Client(ABC):
 
     @asynccontextmanager
     async def polling(self) -> AsyncIterator[None]:
-        """Poll as fast as is possible inside the block."""
+        """Poll inside the block."""
         tasks = [asyncio.create_task(work) for work in self.work()]
-        await asyncio.sleep(_RUN_UP_S)
+        await asyncio.sleep(self._run_up_s)
         yield
         for task in tasks:
             task.cancel()
@@ -61,10 +70,12 @@ class LoopingClient(Client):
     """A client that needs somebody to call it again and again.
 
     Args:
+        busy: Whether it polls as fast as it can.
         opened: Opens the library, and gives what one poll is.
     """
 
-    def __init__(self, opened: AbstractAsyncContextManager[Callable[[], Any]]) -> None:
+    def __init__(self, busy: bool, opened: AbstractAsyncContextManager[Callable[[], Any]]) -> None:
+        super().__init__(busy)
         self._opened = opened
 
     async def __aenter__(self) -> "LoopingClient":
@@ -73,12 +84,20 @@ class LoopingClient(Client):
         return self
 
     def work(self) -> Iterable[Coroutine[Any, Any, object]]:
-        """Give a loop for each poll that is to be under way."""
-        return (self._loop() for _ in range(IN_FLIGHT))
+        """Give a loop for each poll that is to be under way, or for each task."""
+        if self.busy:
+            return (self._loop() for _ in range(IN_FLIGHT))
+        return (self._loop_at_leisure(i) for i in range(WATCHED_AT_LEISURE))
 
     async def _loop(self) -> None:
         while True:
             await self._poll()
+
+    async def _loop_at_leisure(self, number: int) -> None:
+        await asyncio.sleep(LEAST_GAP_S * number / WATCHED_AT_LEISURE)
+        while True:
+            await self._poll()
+            await asyncio.sleep(LEAST_GAP_S)
 
 
 @asynccontextmanager
@@ -140,15 +159,13 @@ async def fal_client(base_url: str) -> AsyncIterator[Callable[[], Any]]:
 class FastClock(SystemClock):
     """The machine's clock, a thousand times as fast: tasks are due as soon as they were polled."""
 
-    pace = 1000.0
-
     def monotonic(self) -> float:
         """Tell the machine's monotonic time, in milliseconds."""
-        return time.monotonic() * self.pace
+        return monotonic() * 1000.0
 
     def call_at(self, deadline_s: float, callback: Callable[[], object]) -> asyncio.TimerHandle:
         """Set a timer of the running event loop."""
-        delay_s = max(deadline_s / self.pace - time.monotonic(), 0.0)
+        delay_s = max(deadline_s / 1000.0 - monotonic(), 0.0)
         return asyncio.get_running_loop().call_later(delay_s, callback)
 
 
@@ -158,14 +175,18 @@ class SunoAsync(Client):
     Its cadence is the default one with so low a price that it always wants the least gap.
     """
 
-    def __init__(self, base_url: str) -> None:
+    def __init__(self, busy: bool, base_url: str) -> None:
+        super().__init__(busy)
         self._base_url = base_url
         self._rounds = 0
 
     async def __aenter__(self) -> "SunoAsync":
         await super().__aenter__()
         session = SunoSession(
-            KEY, base_url=self._base_url, clock=FastClock(), cadence=HazardPaced(1e-6)
+            KEY,
+            base_url=self._base_url,
+            clock=FastClock() if self.busy else SystemClock(),
+            cadence=HazardPaced(1e-6),
         )
         self._session = await self._stack.enter_async_context(session)
         return self
@@ -174,17 +195,25 @@ class SunoAsync(Client):
         """Give readers of new tasks' results, which do not come."""
         self._rounds += 1
         since = datetime.now(UTC) - AGE
-        return (self._session.task(f"{self._rounds}-{i}", since).result() for i in range(WATCHED))
+        watched = WATCHED_BUSY if self.busy else WATCHED_AT_LEISURE
+        return (
+            self._read(self._session.task(f"{self._rounds}-{i}", since), i) for i in range(watched)
+        )
+
+    async def _read(self, task: InstrumentalTask, number: int) -> None:
+        await asyncio.sleep(0 if self.busy else LEAST_GAP_S * number / WATCHED_AT_LEISURE)
+        await task.result()
 
 
-def clients(base_url: str) -> dict[str, Callable[[], Client]]:
+def clients(base_url: str, busy: bool) -> dict[str, Callable[[], Client]]:
     """Give all clients by name; some need a package that may be missing."""
+    same, changing = base_url + "/same", base_url + "/changing"
     return {
-        "aiohttp": lambda: LoopingClient(plain_aiohttp(base_url + "/same")),
-        "control": lambda: LoopingClient(plain_aiohttp(base_url + "/same")),
-        "unchanged": lambda: SunoAsync(base_url + "/same"),
-        "changed": lambda: SunoAsync(base_url + "/changing"),
-        "httpx": lambda: LoopingClient(plain_httpx(base_url + "/same")),
-        "fal-client": lambda: LoopingClient(fal_client(base_url + "/queue")),
-        "suno-easy": lambda: LoopingClient(suno_easy(base_url + "/same")),
+        "aiohttp": lambda: LoopingClient(busy, plain_aiohttp(same)),
+        "control": lambda: LoopingClient(busy, plain_aiohttp(same)),
+        "unchanged": lambda: SunoAsync(busy, same),
+        "changed": lambda: SunoAsync(busy, changing),
+        "httpx": lambda: LoopingClient(busy, plain_httpx(same)),
+        "fal-client": lambda: LoopingClient(busy, fal_client(base_url + "/queue")),
+        "suno-easy": lambda: LoopingClient(busy, suno_easy(same)),
     }

@@ -4,6 +4,9 @@ In one process, blocks of polls by each client alternate; a client's cost is the
 over the number of polls that the server answered in it, divided by the same of plain aiohttp in the
 same round. The median over rounds, and then over processes, is the figure. Plain aiohttp is in the
 race twice: a process in which it differs from itself is thrown away.
+
+*Busy* is a hundred polls under way all the time; *at leisure* is 600 tasks that are polled every
+0.34 s, so that nearly every poll wakes the event loop by itself.
 """
 
 import argparse
@@ -21,7 +24,7 @@ from benchmarks import report
 
 CONTROL = 0.96, 1.04
 ROUNDS = 30
-BLOCK_S = 0.2
+BLOCK_S = {"busy": 0.2, "at leisure": 0.6}
 OURS = ("aiohttp", "control", "unchanged", "changed")
 OTHERS = {"httpx": "httpx", "fal-client": "fal_client", "suno-easy": "suno-easy"}
 LABELS = {
@@ -50,14 +53,16 @@ class Block:
         return self.cpu_s / self.polls
 
 
-def measure(base_url: str, names: list[str], speed: bool, rounds: int) -> dict[str, Any]:
-    """Race the clients in this process; with or without orjson."""
+def measure(
+    base_url: str, names: list[str], speed: bool, manner: str, rounds: int
+) -> dict[str, Any]:
+    """Race the clients in this process; with or without orjson, busy or at leisure."""
     if not speed:
         sys.modules["orjson"] = None  # type: ignore[assignment]  # the import fails from now on
-    return asyncio.run(_race(base_url, names, rounds))
+    return asyncio.run(_race(base_url, names, manner, rounds))
 
 
-async def _race(base_url: str, names: list[str], rounds: int) -> dict[str, Any]:
+async def _race(base_url: str, names: list[str], manner: str, rounds: int) -> dict[str, Any]:
     from benchmarks.clients import Client, clients  # after the decision on orjson
 
     blocks: dict[str, list[Block]] = {name: [] for name in names}
@@ -65,19 +70,22 @@ async def _race(base_url: str, names: list[str], rounds: int) -> dict[str, Any]:
         asking = await stack.enter_async_context(aiohttp.ClientSession())
         running: dict[str, Client] = {}
         for name in names:
-            running[name] = await stack.enter_async_context(clients(base_url)[name]())
-            await _block(running[name], asking, base_url)
+            client = clients(base_url, manner == "busy")[name]()
+            running[name] = await stack.enter_async_context(client)
+            await _block(client, asking, base_url, BLOCK_S[manner])
         for turn in range(rounds):
             for name in names if turn % 2 else reversed(names):
-                blocks[name].append(await _block(running[name], asking, base_url))
+                blocks[name].append(await _block(running[name], asking, base_url, BLOCK_S[manner]))
     return _summary(blocks)
 
 
-async def _block(client: Any, asking: aiohttp.ClientSession, base_url: str) -> Block:
+async def _block(
+    client: Any, asking: aiohttp.ClientSession, base_url: str, block_s: float
+) -> Block:
     async with client.polling():
         before = await _counts(asking, base_url)
         wall_s, cpu_s = time.perf_counter(), time.process_time()
-        await asyncio.sleep(BLOCK_S)
+        await asyncio.sleep(block_s)
         after = await _counts(asking, base_url)
         cpu_s, wall_s = time.process_time() - cpu_s, time.perf_counter() - wall_s
     return Block(cpu_s, after[0] - before[0], after[1] - before[1], wall_s)
@@ -109,27 +117,33 @@ def main(argv: list[str]) -> None:
     """Measure with orjson and without; print, and write the figures."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks cost", description=__doc__)
     parser.add_argument("--processes", type=int, default=5, help="how many must pass the control")
-    parser.add_argument("--rounds", type=int, default=ROUNDS, help="blocks of each client")
+    parser.add_argument(
+        "--rounds", type=int, default=ROUNDS, help="blocks of each client; a third of it at leisure"
+    )
     options = parser.parse_args(argv)
     installed = [name for name, package in OTHERS.items() if report.versions(package)]
-    figures = {
-        "with speed": _passed([*OURS, *installed], True, options.processes, options.rounds),
-        "without": _passed([*OURS], False, options.processes, options.rounds),
-    }
-    for title, figure in figures.items():
-        _print(title, figure, AIMS[title == "with speed"])
+    figures = {}
+    for speed in (True, False):
+        for manner in BLOCK_S:
+            title = f"{'with' if speed else 'without'} speed, {manner}"
+            names = [*OURS, *installed] if speed and manner == "busy" else [*OURS]
+            figures[title] = _passed(names, speed, manner, options)
+            _print(title, figures[title], AIMS[speed])
     report.save("cost", {"clients": report.versions(*OTHERS.values()), **figures})
 
 
-def _passed(names: list[str], speed: bool, processes: int, rounds: int) -> dict[str, Any]:
+def _passed(
+    names: list[str], speed: bool, manner: str, options: argparse.Namespace
+) -> dict[str, Any]:
     """Repeat in fresh processes until enough have passed the control."""
+    rounds = options.rounds if manner == "busy" else max(options.rounds // 3, 1)
     passed: list[dict[str, Any]] = []
     thrown_away: list[float] = []
     with report.server_process("benchmarks.record_server") as base_url:
-        while len(passed) < processes:
-            if len(thrown_away) > 3 * processes:
+        while len(passed) < options.processes:
+            if len(thrown_away) > 3 * options.processes:
                 sys.exit(f"this machine is too busy: the controls were {thrown_away}")
-            one = report.in_fresh_process(measure, base_url, names, speed, rounds)
+            one = report.in_fresh_process(measure, base_url, names, speed, manner, rounds)
             control = one["ratios"]["control"]
             if CONTROL[0] <= control <= CONTROL[1]:
                 passed.append(one)
