@@ -214,6 +214,7 @@ class SunoSession:
             RateLimited: The service went on saying that it is called too often, longer than the
                 retry policy is patient; nothing was charged.
             ConnectionFailed: No connection could be made; nothing was sent.
+            ServerError: The service answered that it failed; whether it charged is its own matter.
             ApiError: The service refused for another reason; nothing was charged.
             SessionClosed: The session is not open.
         """

@@ -28,7 +28,6 @@ from suno_async.errors import (
     ContentRejected,
     GenerationFailed,
     NotFound,
-    RateLimited,
     SessionClosed,
     SunoError,
     TaskError,
@@ -439,8 +438,7 @@ class Watcher:
 
     def _missed(self, watch: Watch, error: SunoError) -> float:
         """Take note of a failed poll: end the watch or go on, slower."""
-        if isinstance(error, RateLimited):
-            self._pause.begin(error.retry_after)
+        self._pause.note(error)
         sight = judge_look(error)
         if sight is Sight.NO_RECORD:
             return self._no_record(watch, error)
