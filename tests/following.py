@@ -63,8 +63,14 @@ def open_files() -> dict[int, str]:
 
 
 def running() -> set[asyncio.Task[Any]]:
-    """List the asyncio tasks, without those in which the sandbox serves its connections."""
-    return {task for task in asyncio.all_tasks() if "RequestHandler" not in repr(task.get_coro())}
+    """List the asyncio tasks, without those of the sandbox, which serve, render and deliver."""
+    return {task for task in asyncio.all_tasks() if not _of_the_service(task)}
+
+
+def _of_the_service(task: asyncio.Task[Any]) -> bool:
+    code = getattr(task.get_coro(), "cr_code", None)
+    file = getattr(code, "co_filename", "")
+    return "/suno_async/sandbox/" in file or file.endswith("/aiohttp/web_protocol.py")
 
 
 @asynccontextmanager
