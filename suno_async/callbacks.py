@@ -304,7 +304,11 @@ class CallbackReceiver:
     @property
     def asgi(self) -> Callable[[_Scope, _Receive, _Send], Awaitable[None]]:
         """The receiver as an ASGI application; the last part of the path is the token."""
-        return self._asgi
+
+        async def application(scope: _Scope, receive: _Receive, send: _Send) -> None:
+            await self._asgi(scope, receive, send)
+
+        return application  # not the method, which uvicorn takes for one of ASGI 2
 
     async def _asgi(self, scope: _Scope, receive: _Receive, send: _Send) -> None:
         if scope["type"] == "lifespan":

@@ -372,6 +372,9 @@ class ReplayGuard:
         self._limit = limit
         self._seen: dict[bytes, datetime] = {}
 
+    def __len__(self) -> int:
+        return len(self._seen)
+
     def is_new(self, signature: str, kind: str, now: datetime) -> bool:
         """Tell whether a callback of this kind has not come with this signature; remember it.
 

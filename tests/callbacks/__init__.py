@@ -1,0 +1,1 @@
+"""Tests of the receivers, of hints, and of reconciliation."""
