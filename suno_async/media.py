@@ -45,6 +45,8 @@ LONGEST_TITLE_BYTES = 120
 LONGEST_ID_BYTES = 64
 # how often to see whether another process is done with the same download
 LOCK_GAP_S = 0.2
+# how long a thread's work may still take when its caller is cancelled
+LAST_WAIT_S = 0.5
 
 # what file systems refuse, what breaks lines, and what turns the direction of writing
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f/\\:*?\"<>|\u2028-\u202e\u2066-\u2069\ud800-\udfff]+")
@@ -428,13 +430,14 @@ def _safe(text: str) -> str:
 
 
 async def _in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Work with files in a thread; whoever is cancelled meanwhile waits until it has ended.
+    """Work with files in a thread; whoever is cancelled meanwhile waits for it, for a moment.
 
-    Otherwise a thread could go on with a file that its owner has closed.
+    Otherwise a thread could go on with a file that its owner has closed. A disk that hangs, or a
+    pool without a free thread, must not keep the session from being left.
     """
     running = asyncio.ensure_future(asyncio.to_thread(work, *args, **kwargs))
     try:
         return await asyncio.shield(running)
     except asyncio.CancelledError:
-        await asyncio.wait({running})
+        await asyncio.wait({running}, timeout=LAST_WAIT_S)
         raise
