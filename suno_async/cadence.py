@@ -110,8 +110,9 @@ class Growing:
         """Learn nothing."""
 
 
-# the longest that a look is put off for a callback that may come, while callbacks are unproved
-CALLBACK_SLACK_S = 20.0
+# how long a look is put off for a callback that may come, while callbacks are unproved: with the
+# usual gap that is one ceiling interval at the most
+CALLBACK_SLACK_S = 15.0
 _MOST_SLACKS = 6.0
 _TRUST_MEMORY = 0.97
 
@@ -119,8 +120,8 @@ _TRUST_MEMORY = 0.97
 class CallbackTrust:
     """Learns whether stages are announced by callbacks, and how long to wait for one.
 
-    At first a look is put off by one ceiling interval, so that a callback may spare it. Every
-    stage that was announced makes it later, every one that was not makes it sooner: without
+    At first a look is put off by not quite a ceiling interval, so that a callback may spare it.
+    Every stage that was announced makes it later, every one that was not makes it sooner: without
     callbacks the looks are soon where they would be anyway.
     """
 
