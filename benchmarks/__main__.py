@@ -8,6 +8,7 @@ BENCHMARKS = {
     "cost": "CPU of a typed poll over that of plain aiohttp",
     "in_flight": "memory, idle CPU, start and stop of 1,000 to 100,000 watched tasks",
     "batch": "outcomes per second of generate_many",
+    "callbacks": "time from stage to event with callbacks and without, and a storm of bad ones",
     "startup": "import time beyond the dependencies' own",
 }
 
