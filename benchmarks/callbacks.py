@@ -5,7 +5,8 @@ of `events()` had it. Sandbox, receiver, session and readers share one process a
 on the machine's clock: the delays hold the costs of all of them.
 
 At the service's own pace this takes some six minutes; faster (`--pace 0.1`) the polls without
-callbacks come too rarely for their tasks. The storm posts to the receiver from another process while tasks are watched.
+callbacks come too rarely for their tasks. The storm posts to the receiver from another process
+while tasks are watched.
 """
 
 import argparse
