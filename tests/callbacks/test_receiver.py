@@ -31,15 +31,16 @@ async def test_the_right_token_is_taken_twice(receiver: CallbackReceiver) -> Non
     assert [await post(expected.url) for _ in range(2)] == [TAKEN, TAKEN]
 
 
-@pytest.mark.parametrize(
-    "path", ["", "x", "x" * 3000, "%C3%A4", "%FF", "%ED%A0%80", "%00", "..%2F", "a/b"]
-)
-async def test_a_wrong_token_is_not_found(receiver: CallbackReceiver, path: str) -> None:
+WRONG_TOKENS = ("", "x", "x" * 3000, "%C3%A4", "%FF", "%ED%A0%80", "%00", "..%2F", "a/b")
+
+
+async def test_a_wrong_token_is_not_found(receiver: CallbackReceiver) -> None:
     """404, whatever the token looks like."""
     receiver.expect()
-    async with connection(receiver.public_url) as (reader, writer):
-        writer.write(head(f"{receiver.public_url}/{path}", "Content-Length: 2") + b"{}")
-        assert await status_of(reader) == 404
+    for token in WRONG_TOKENS:
+        async with connection(receiver.public_url) as (reader, writer):
+            writer.write(head(f"{receiver.public_url}/{token}", "Content-Length: 2") + b"{}")
+            assert (token, await status_of(reader)) == (token, 404)
 
 
 async def test_a_token_must_be_whole(receiver: CallbackReceiver) -> None:
@@ -57,13 +58,13 @@ async def test_a_token_that_nobody_holds_is_not_found(receiver: CallbackReceiver
     assert repr(receiver) == f"<CallbackReceiver at {receiver.public_url}, 0 tokens>"
 
 
-@pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE", "OPTIONS"])
-async def test_another_method_is_refused(receiver: CallbackReceiver, method: str) -> None:
+async def test_another_method_is_refused(receiver: CallbackReceiver) -> None:
     """405, and only with the right token: who guesses learns nothing."""
     expected = receiver.expect()
-    status, answer = await post(expected.url, method=method)
-    assert (status, answer["code"]) == (405, 405)
-    assert (await post(f"{receiver.public_url}/x", method=method))[0] == 404
+    for method in ("GET", "PUT", "PATCH", "DELETE", "OPTIONS"):
+        status, answer = await post(expected.url, method=method)
+        assert (method, status, answer["code"]) == (method, 405, 405)
+        assert (await post(f"{receiver.public_url}/x", method=method))[0] == 404
     assert expected.notice is None
 
 
@@ -135,14 +136,17 @@ async def test_a_larger_body_in_chunks_is_refused(receiver: CallbackReceiver) ->
     assert expected.notice is None
 
 
-@pytest.mark.parametrize(
-    "body",
-    [b"", b"{", b"\xff\xfe", b"[]", b'"text"', b"null", b"{}", b'{"data": null}', b"[" * 100_000],
+NO_CALLBACKS = (
+    *(b"", b"{", b"\xff\xfe", b"[]", b'"text"', b"null", b"{}", b'{"data": null}'),
+    b"[" * 100_000,
 )
-async def test_what_is_no_callback_is_refused(receiver: CallbackReceiver, body: bytes) -> None:
+
+
+async def test_what_is_no_callback_is_refused(receiver: CallbackReceiver) -> None:
     """400, and nobody is woken."""
     expected = receiver.expect()
-    assert (await post(expected.url, body))[0] == 400
+    for body in NO_CALLBACKS:
+        assert (body[:20], (await post(expected.url, body))[0]) == (body[:20], 400)
     assert expected.notice is None
 
 
