@@ -151,7 +151,7 @@ def _prior(typical: float, tasks: float = 3.0) -> tuple[list[float], list[float]
 
     def alive(age: float) -> float:
         z = log(max(age, 1e-9) / typical) / sqrt(2)
-        usual, slow = erfc(z / 0.45), erfc((z - log(3.0) / sqrt(2)) / 1.5)
+        usual, slow = erfc(z / 0.5), erfc((z - log(3.0) / sqrt(2)) / 1.5)
         return (0.9 * usual + 0.1 * slow) / 2
 
     share = [alive(edge) for edge in _EDGES]
