@@ -106,7 +106,6 @@ class Watch:
         events: The stages reached so far, in order.
         details: The answer that ended the task, a failure's too.
         ending: Why the watch ended without completion.
-        done: Whether it ended.
     """
 
     task_id: str
@@ -118,7 +117,6 @@ class Watch:
     events: tuple[StageEvent, ...] = ()
     details: TaskDetails | None = None
     ending: SunoError | None = None
-    done: bool = False
     readers: tuple[Reader, ...] = ()
     # of the agenda
     ticket: int = 0
@@ -143,6 +141,11 @@ class Watch:
     def expires_at(self) -> datetime:
         """When the service deletes the task."""
         return self.submitted_at + RETENTION
+
+    @property
+    def done(self) -> bool:
+        """Whether it ended."""
+        return self.details is not None or self.ending is not None
 
     @property
     def reached(self) -> int:
@@ -503,7 +506,7 @@ class Watcher:
     def _end(
         self, watch: Watch, ending: SunoError | None, details: TaskDetails | None = None
     ) -> None:
-        watch.done, watch.ending, watch.details = True, ending, details
+        watch.ending, watch.details = ending, details
         self._agenda.remove(watch)
         self._tell(watch)
 
