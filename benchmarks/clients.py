@@ -23,6 +23,8 @@ from suno_async.cadence import LEAST_GAP_S, HazardPaced
 # busy: so many polls under way, of so many tasks that there is always one that is due
 IN_FLIGHT = 100
 WATCHED_BUSY = 300
+# kinder to clients of other kinds, whose pools slow down with the number of polls under way
+IN_FLIGHT_OF_OTHERS = 10
 # at leisure: so many tasks, each polled at the least gap
 WATCHED_AT_LEISURE = 600
 # so old that the default cadence is in a hurry
@@ -72,11 +74,18 @@ class LoopingClient(Client):
     Args:
         busy: Whether it polls as fast as it can.
         opened: Opens the library, and gives what one poll is.
+        in_flight: How many polls a busy client keeps under way.
     """
 
-    def __init__(self, busy: bool, opened: AbstractAsyncContextManager[Callable[[], Any]]) -> None:
+    def __init__(
+        self,
+        busy: bool,
+        opened: AbstractAsyncContextManager[Callable[[], Any]],
+        in_flight: int = IN_FLIGHT,
+    ) -> None:
         super().__init__(busy)
         self._opened = opened
+        self._in_flight = in_flight
 
     async def __aenter__(self) -> "LoopingClient":
         await super().__aenter__()
@@ -86,7 +95,7 @@ class LoopingClient(Client):
     def work(self) -> Iterable[Coroutine[Any, Any, object]]:
         """Give a loop for each poll that is to be under way, or for each task."""
         if self.busy:
-            return (self._loop() for _ in range(IN_FLIGHT))
+            return (self._loop() for _ in range(self._in_flight))
         return (self._loop_at_leisure(i) for i in range(WATCHED_AT_LEISURE))
 
     async def _loop(self) -> None:
@@ -208,12 +217,13 @@ class SunoAsync(Client):
 def clients(base_url: str, busy: bool) -> dict[str, Callable[[], Client]]:
     """Give all clients by name; some need a package that may be missing."""
     same, changing = base_url + "/same", base_url + "/changing"
+    few = IN_FLIGHT_OF_OTHERS
     return {
         "aiohttp": lambda: LoopingClient(busy, plain_aiohttp(same)),
         "control": lambda: LoopingClient(busy, plain_aiohttp(same)),
         "unchanged": lambda: SunoAsync(busy, same),
         "changed": lambda: SunoAsync(busy, changing),
-        "httpx": lambda: LoopingClient(busy, plain_httpx(same)),
-        "fal-client": lambda: LoopingClient(busy, fal_client(base_url + "/queue")),
-        "suno-easy": lambda: LoopingClient(busy, suno_easy(same)),
+        "httpx": lambda: LoopingClient(busy, plain_httpx(same), few),
+        "fal-client": lambda: LoopingClient(busy, fal_client(base_url + "/queue"), few),
+        "suno-easy": lambda: LoopingClient(busy, suno_easy(same), few),
     }
