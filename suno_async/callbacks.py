@@ -60,7 +60,7 @@ class Expectation:
         self.token = token
         self.url = url
         self.notice: CallbackNotice | None = None
-        self.arrived = asyncio.Event()
+        self.arrived: asyncio.Event = asyncio.Event()
         self._early: list[CallbackNotice] = []
         self._wake: Callable[[CallbackNotice], object] | None = None
 
