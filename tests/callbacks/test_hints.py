@@ -102,7 +102,7 @@ async def test_each_callback_is_one_poll_and_one_event() -> None:
 
 
 async def test_a_forged_callback_is_one_poll_and_no_event() -> None:
-    """Even with the right token: `complete` comes when record-info says so."""
+    """Invariant 6: even with the right token: `complete` comes when record-info says so."""
     async with called() as here:
         task = await here.submit(STUCK)
         seen: list[StageEvent] = []
@@ -117,7 +117,7 @@ async def test_a_forged_callback_is_one_poll_and_no_event() -> None:
 
 
 async def test_a_forged_callback_of_another_task_wakes_the_owner_of_the_token() -> None:
-    """The token decides; what the body says of tasks and tracks is not believed."""
+    """Invariant 6: the token decides; what the body says of tasks and tracks is not believed."""
     async with called() as here:
         mine, other = await here.submit(STUCK), await here.submit(STUCK)
         reading = [asyncio.create_task(collect(task)) for task in (mine, other)]
@@ -130,7 +130,7 @@ async def test_a_forged_callback_of_another_task_wakes_the_owner_of_the_token() 
 
 
 async def test_an_unknown_token_costs_no_poll() -> None:
-    """Nobody is woken by guessing."""
+    """Invariant 6: nobody is woken by guessing."""
     async with called() as here:
         task = await here.submit(STUCK)
         reading = asyncio.create_task(collect(task))
@@ -204,7 +204,7 @@ async def test_an_error_callback_ends_the_watch_at_once(
 
 
 async def test_a_forged_error_is_not_believed() -> None:
-    """A task that somebody says has failed goes on."""
+    """Invariant 6: a task that somebody says has failed goes on."""
     async with called() as here:
         task = await here.suno.submit(song())
         reading = asyncio.create_task(collect(task))
