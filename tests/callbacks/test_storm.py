@@ -72,7 +72,7 @@ class Storm:
 
 
 async def test_a_storm_changes_nothing() -> None:
-    """Invariant 6: no wrong event, no crash, no growth, three polls a second at the most, 404 for strangers."""
+    """Invariant 6: no wrong event, no crash, no growth, three polls a second, 404 for strangers."""
     port = free_port()
     receiver = CallbackReceiver(f"http://127.0.0.1:{port}/suno")
     stuck = [TaskScript(stages=()) for _ in range(30)]
