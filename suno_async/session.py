@@ -148,6 +148,7 @@ class SunoSession:
             pause=self._pause,
             policy=self._policy,
             clock=self._clock,
+            owner=self._owner,
             slots=self._slots,
             window=self._window,
         )
@@ -257,6 +258,8 @@ class SunoSession:
 
     async def _reconcile(self, expectation: Expectation, error: SubmissionUncertain) -> str:
         """Wait for a callback to the submission's own URL: it proves that the task exists."""
+        if self._owner.closed:
+            raise error
         began_s = self._clock.monotonic()
         deadline_s = began_s + self._reconcile_for.total_seconds()
         timer = self._clock.call_at(deadline_s, expectation.arrived.set)

@@ -15,6 +15,7 @@ from suno_async.errors import (
     SunoError,
 )
 from suno_async.models import AddInstrumentalRequest
+from suno_async.owner import Owner
 from suno_async.retry import RetryPolicy, SharedPause, Verdict, judge_submission
 from suno_async.transport import Transport
 from suno_async.wire import read_task_id, request_body
@@ -24,8 +25,9 @@ _log = logging.getLogger(__name__)
 # spec: the submission
 PATH = "/api/v1/generate/add-instrumental"
 
-# how long a submission that is under way may still take when the session is left
-LAST_WAIT_S = 0.5
+# how long a submission that is under way may still take when the session is left: for those who
+# wait for it, and then for those that nobody waits for
+LAST_WAIT_S = 0.4
 
 # timers may fire a little early, a window must not
 _TIMER_GRAIN_S = 0.002
@@ -82,6 +84,7 @@ class Submitter:
         pause: The session's pause after a 429.
         policy: How stubborn to be.
         clock: Where time comes from.
+        owner: Tells that the session is being left; what comes then in a moment is still given.
         slots: How many submissions may be on their way at a time.
         window: How many submissions in how many seconds.
     """
@@ -93,6 +96,7 @@ class Submitter:
         pause: SharedPause,
         policy: RetryPolicy,
         clock: Clock,
+        owner: Owner,
         slots: int,
         window: tuple[int, float],
     ) -> None:
@@ -100,6 +104,7 @@ class Submitter:
         self._pause = pause
         self._policy = policy
         self._clock = clock
+        self._owner = owner
         self._slots = asyncio.Semaphore(slots)
         self._window = SubmissionWindow(*window, clock)
         self._sending: set[asyncio.Task[str]] = set()
@@ -130,7 +135,10 @@ class Submitter:
             try:
                 return await self._send(request, body, permit)
             except SunoError as error:
-                if judge_submission(error, self._policy) is not Verdict.REPEAT:
+                if (
+                    self._owner.closed
+                    or judge_submission(error, self._policy) is not Verdict.REPEAT
+                ):
                     raise
                 attempts += 1
                 wait_s = max(next(waits_s), self._pause.left_s)
@@ -158,6 +166,8 @@ class Submitter:
         try:
             return await asyncio.shield(sending)
         except asyncio.CancelledError:
+            if self._owner.closed and await _ends(sending):
+                return sending.result()
             _log.warning("nobody waits any more for the submission of %r", request.title)
             sending.add_done_callback(partial(_note_refusal, request.title))
             raise
@@ -217,6 +227,12 @@ class Submitter:
             sending.cancel()
         await asyncio.gather(*cut_off, return_exceptions=True)
         self._window.close()
+
+
+async def _ends(sending: "asyncio.Task[str]") -> bool:
+    """Give a submission that is under way a moment to end; tell whether it did."""
+    await asyncio.wait({sending}, timeout=LAST_WAIT_S)
+    return sending.done() and not sending.cancelled()
 
 
 def _note_refusal(title: str, sending: asyncio.Task[str]) -> None:

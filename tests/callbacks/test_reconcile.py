@@ -214,23 +214,31 @@ async def test_a_batch_goes_on_meanwhile() -> None:
         assert outcomes.index(failed) >= 4  # two rounds of two, in five minutes
 
 
-async def lost(sandbox: Sandbox, suno: SunoSession) -> "asyncio.Task[object]":
+def counted(caplog: pytest.LogCaptureFixture) -> int:
+    """Count the submissions that the session knows to be uncertain."""
+    return caplog.text.count("may have been charged")
+
+
+async def lost(
+    sandbox: Sandbox, suno: SunoSession, caplog: pytest.LogCaptureFixture
+) -> "asyncio.Task[object]":
     """Submit something whose answer is lost, and let it wait for its proof."""
+    before = counted(caplog)
     sandbox.inject(Call.SUBMIT, DropAfter())
     sandbox.script(QUIET)
     waiting: asyncio.Task[object] = asyncio.create_task(suno.submit(song()))
-    await until(lambda: sandbox.tasks)
-    await until(sandbox.idle)
-    await asyncio.sleep(0.05)  # the end of the connection, and what the client makes of it
+    await until(lambda: counted(caplog) > before)
     return waiting
 
 
-async def test_leaving_the_session_says_that_it_is_uncertain() -> None:
+async def test_leaving_the_session_says_that_it_is_uncertain(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     """Not only that the session is closed: the request may have been charged. Nothing is left."""
     async with Sandbox(submissions_per_window=None) as sandbox, by_itself() as receiver:
         async with nothing_left():
             async with session_for(sandbox, receiver=receiver) as suno:
-                waiting = await lost(sandbox, suno)
+                waiting = await lost(sandbox, suno, caplog)
                 began_s = time.monotonic()
             assert time.monotonic() - began_s < 1
             with pytest.raises(SubmissionUncertain) as caught:
@@ -241,7 +249,9 @@ async def test_leaving_the_session_says_that_it_is_uncertain() -> None:
             await suno.submit(song())
 
 
-async def test_leaving_the_session_ends_a_batch_that_waits() -> None:
+async def test_leaving_the_session_ends_a_batch_that_waits(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     """Its outcomes say uncertain as well."""
     outcomes: list[Outcome] = []
 
@@ -255,23 +265,21 @@ async def test_leaving_the_session_ends_a_batch_that_waits() -> None:
         sandbox.script(*[QUIET] * 3)
         async with session_for(sandbox, receiver=receiver) as suno:
             waiting = asyncio.create_task(batch(suno))
-            await until(lambda: len(sandbox.tasks) == 3)
-            await until(sandbox.idle)
-            await asyncio.sleep(0.05)
+            await until(lambda: counted(caplog) == 3)
         await within_a_second(waiting)
     assert len(uncertain(outcomes)) == 3
 
 
-async def test_cancelling_the_caller_ends_its_wait_alone() -> None:
+async def test_cancelling_the_caller_ends_its_wait_alone(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     """Another submission that waits goes on waiting, and is proved."""
     async with (
         Sandbox(submissions_per_window=None) as sandbox,
         by_itself() as receiver,
         session_for(sandbox, receiver=receiver) as suno,
     ):
-        cancelled, waiting = await lost(sandbox, suno), await lost(sandbox, suno)
-        await until(lambda: len(sandbox.tasks) == 2)
-        await asyncio.sleep(0.05)
+        cancelled, waiting = await lost(sandbox, suno, caplog), await lost(sandbox, suno, caplog)
         cancelled.cancel()
         with pytest.raises(asyncio.CancelledError):
             await cancelled
