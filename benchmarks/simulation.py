@@ -7,8 +7,10 @@ import asyncio
 import random
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from functools import partial
 from math import exp
 from statistics import NormalDist
+from typing import Any
 from urllib.parse import unquote
 
 from attrs import define, field, frozen
@@ -231,7 +233,7 @@ async def simulate(
         watcher.subscribe(watch, observer)
 
     for position in range(len(lives)):
-        clock.call_at(position * spacing_s, lambda position=position: begin(position))  # type: ignore[misc]
+        clock.call_at(position * spacing_s, partial(begin, position))
     while left:
         due_s = clock.next_deadline_s()
         assert due_s is not None, "tasks are left and nothing will happen"
@@ -244,9 +246,9 @@ async def simulate(
     return Figures(polls / (end - skip), [observer.delays_s for observer in observers[skip:end]])
 
 
-def run(lives: Sequence[Life], cadence: Cadence, **options: float | Weights | None) -> Figures:
+def run(lives: Sequence[Life], cadence: Cadence, **options: Any) -> Figures:
     """Simulate, from code that is not asynchronous."""
-    return asyncio.run(simulate(lives, cadence, **options))  # type: ignore[arg-type]
+    return asyncio.run(simulate(lives, cadence, **options))
 
 
 FOURTEEN_DAYS_S = timedelta(days=14).total_seconds()

@@ -5,6 +5,7 @@ thousands of histories. The same promises are tested over sockets in `test_watch
 """
 
 import asyncio
+from functools import partial
 from itertools import pairwise
 
 from attrs import define, field
@@ -125,7 +126,7 @@ async def watch_all(
             watcher.follow(watch, expectation)
             for at_s, stage in story.hints:
                 notice = CallbackNotice(stage or "error", str(position))
-                clock.call_at(at_s, lambda e=expectation, n=notice: e.deliver(n))  # type: ignore[misc]
+                clock.call_at(at_s, partial(expectation.deliver, notice))
 
     async def finish() -> None:
         for listener in listeners:
