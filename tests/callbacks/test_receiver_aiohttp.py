@@ -1,5 +1,7 @@
 """A receiver among the routes of an aiohttp application, and serving by itself."""
 
+from typing import Any
+
 import aiohttp
 import pytest
 from aiohttp import web
@@ -87,10 +89,10 @@ async def test_serving_ends_with_the_block() -> None:
         ("hmac_key", {"hmac_key": b""}),
     ],
 )
-def test_settings_are_checked(field: str, arguments: dict[str, str]) -> None:
+def test_settings_are_checked(field: str, arguments: dict[str, Any]) -> None:
     """`InvalidRequest` names the field, and never a secret."""
-    settings = {"public_url": "https://my.service/suno", **arguments}
+    settings: dict[str, Any] = {"public_url": "https://my.service/suno", **arguments}
     with pytest.raises(InvalidRequest) as caught:
-        CallbackReceiver(**settings)  # type: ignore[arg-type]
+        CallbackReceiver(**settings)
     assert caught.value.field == field
     assert "fifteen" not in str(caught.value)

@@ -21,6 +21,7 @@ from suno_async.sandbox import (
     CallbackScript,
     DropAfter,
     DropBefore,
+    Fault,
     Html200,
     HttpError,
     Sandbox,
@@ -111,11 +112,11 @@ async def test_two_hundred_lost_answers_without_a_receiver() -> None:
         Truncated(cut=True),
     ],
 )
-async def test_every_kind_of_lost_answer_is_reconciled(fault: object) -> None:
+async def test_every_kind_of_lost_answer_is_reconciled(fault: Fault) -> None:
     """The call returns the task as if nothing had happened, since when it was sent."""
     async with reconciling() as (world, suno):
         await world.pass_time(100)
-        world.sandbox.inject(Call.SUBMIT, fault)  # type: ignore[arg-type]
+        world.sandbox.inject(Call.SUBMIT, fault)
         sent_at = world.clock.now()
         task = await world.run(suno.submit(song()))
         assert task.task_id in world.sandbox.tasks
