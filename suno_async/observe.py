@@ -1,0 +1,259 @@
+"""What observers are told: frozen values of everything that happens, in order, never awaited."""
+
+import asyncio
+import inspect
+import logging
+from collections import deque
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from pathlib import Path
+from typing import TypeAlias, cast
+
+from attrs import frozen
+
+from suno_async.errors import InvalidRequest, SubmissionUncertain, SunoError
+from suno_async.models import AddInstrumentalRequest, StageEvent, TaskDetails
+
+_log = logging.getLogger(__name__)
+
+
+@frozen
+class Sent:
+    """A submission's body is being handed to a connection: from here on it may cost money.
+
+    Attributes:
+        request: What is asked.
+        attempt: How often it has been sent or tried to be sent, this time included; from 1.
+    """
+
+    request: AddInstrumentalRequest
+    attempt: int
+
+
+@frozen
+class Accepted:
+    """An answer gave a submission's task id; told before `on_submitted` is called.
+
+    Attributes:
+        task_id: The task.
+        request: What was asked.
+        submitted_at: When it was sent (aware, UTC).
+        awaited: Whether its caller still waits; False when it was cancelled meanwhile.
+    """
+
+    task_id: str
+    request: AddInstrumentalRequest
+    submitted_at: datetime
+    awaited: bool = True
+
+
+@frozen
+class Refused:
+    """A submission certainly created no task.
+
+    Attributes:
+        request: What was asked.
+        error: Why.
+        verdict: `not sent`, `took nothing` or `refused`.
+        retry_in_s: Seconds until it is sent again; None when it is given up.
+    """
+
+    request: AddInstrumentalRequest
+    error: SunoError
+    verdict: str
+    retry_in_s: float | None = None
+
+
+@frozen
+class Uncertain:
+    """A submission was sent, and no answer says what became of it; it is not repeated.
+
+    Attributes:
+        request: What was asked.
+        error: What its caller gets, unless a callback proves the task first.
+    """
+
+    request: AddInstrumentalRequest
+    error: SubmissionUncertain
+
+
+@frozen
+class Found:
+    """A callback to its own URL proved an uncertain submission, however late.
+
+    Attributes:
+        task_id: The task.
+        request: What was asked.
+        submitted_at: When it was sent (aware, UTC).
+        awaited: Whether its caller still waits and gets the task.
+    """
+
+    task_id: str
+    request: AddInstrumentalRequest
+    submitted_at: datetime
+    awaited: bool = False
+
+
+@frozen
+class Polled:
+    """A task was looked at.
+
+    Attributes:
+        task_id: The task.
+        seconds: How long the answer took.
+        error: Why the look told nothing; None when it was answered.
+    """
+
+    task_id: str
+    seconds: float
+    error: SunoError | None = None
+
+
+@frozen
+class StageReached:
+    """A task reached a stage, as its readers are told.
+
+    Attributes:
+        event: The stage and its tracks.
+    """
+
+    event: StageEvent
+
+
+@frozen
+class Ended:
+    """A watch ended.
+
+    Attributes:
+        task_id: The task.
+        details: The answer that ended it; None when none did.
+        error: Why it did not become complete; None when it did.
+    """
+
+    task_id: str
+    details: TaskDetails | None = None
+    error: SunoError | None = None
+
+
+@frozen
+class Paused:
+    """The account's calls pause, since one was made too often or was told to wait.
+
+    Attributes:
+        seconds: How long from now on.
+        error: The answer that said so.
+    """
+
+    seconds: float
+    error: SunoError
+
+
+@frozen
+class Uploaded:
+    """A stem was uploaded.
+
+    Attributes:
+        url: Where the service has it.
+        size_bytes: Its length; None for a stream.
+        seconds: How long it took.
+    """
+
+    url: str
+    size_bytes: int | None
+    seconds: float
+
+
+@frozen
+class Downloaded:
+    """A file was downloaded and has its final name.
+
+    Attributes:
+        url: Where it came from.
+        path: Where it is.
+        size_bytes: Its length.
+        seconds: How long it took.
+    """
+
+    url: str
+    path: Path
+    size_bytes: int
+    seconds: float
+
+
+Observation: TypeAlias = (
+    Sent
+    | Accepted
+    | Refused
+    | Uncertain
+    | Found
+    | Polled
+    | StageReached
+    | Ended
+    | Paused
+    | Uploaded
+    | Downloaded
+)
+Observer: TypeAlias = Callable[[Observation], object]
+
+
+class Observers:
+    """Tells every observer of everything, one thing after the other.
+
+    What an observer causes by itself while it is told is told afterwards, so that all of them
+    see the same order. One that raises is logged and disturbs nothing. It is false when nobody
+    observes: then nothing has to be made for it.
+
+    Args:
+        observers: Plain functions of one argument.
+
+    Raises:
+        InvalidRequest: One of them cannot be called, or would have to be awaited.
+    """
+
+    def __init__(self, observers: Iterable[Observer] = ()) -> None:
+        self._observers = _checked(observers)
+        self._untold: deque[Observation] = deque()
+        self._telling = False
+
+    def __bool__(self) -> bool:
+        return bool(self._observers)
+
+    def tell(self, observation: Observation) -> None:
+        """Tell what has happened; never raises."""
+        self._untold.append(observation)
+        if self._telling:
+            return
+        self._telling = True
+        try:
+            while self._untold:
+                told = self._untold.popleft()
+                for observer in self._observers:
+                    _tell(observer, told)
+        finally:
+            self._telling = False
+
+
+def _checked(observers: Iterable[Observer]) -> tuple[Observer, ...]:
+    rule = "must be plain functions of one argument"
+    if not isinstance(cast("object", observers), Iterable):
+        raise InvalidRequest("observers", observers, rule)
+    given = tuple(observers)
+    for observer in given:
+        call = getattr(observer, "__call__", None)  # noqa: B004 - an object's method may be async
+        if not callable(observer) or any(map(inspect.iscoroutinefunction, (observer, call))):
+            raise InvalidRequest("observers", observer, rule)
+    return given
+
+
+def _tell(observer: Observer, observation: Observation) -> None:
+    try:
+        observer(observation)
+    except (KeyboardInterrupt, SystemExit) as error:
+        # the program is to end, and not in the middle of what is being told
+        asyncio.get_running_loop().call_soon(_raise, error)
+    except BaseException:  # noqa: BLE001 - a caller's function: it may raise anything
+        _log.exception("an observer failed at %s", type(observation).__name__)
+
+
+def _raise(error: BaseException) -> None:
+    raise error
