@@ -34,6 +34,7 @@ from suno_async.errors import (
     ValidationFailed,
     WatchTimeout,
 )
+from suno_async.limits import AccountLimits
 from suno_async.models import (
     AddInstrumentalRequest,
     BatchProgress,
@@ -47,6 +48,7 @@ from suno_async.models import (
     Track,
     VocalGender,
 )
+from suno_async.observe import Observation, Observer, SessionStats
 from suno_async.retry import RetryPolicy
 from suno_async.session import SunoSession
 from suno_async.task import InstrumentalTask
@@ -55,6 +57,7 @@ from suno_async.wire import ReplayGuard, from_json, parse_callback, to_json
 __version__ = "0.1.0"
 
 __all__ = [
+    "AccountLimits",
     "AddInstrumentalRequest",
     "ApiError",
     "AuthenticationError",
@@ -78,6 +81,8 @@ __all__ = [
     "Model",
     "NotFound",
     "NotSubmitted",
+    "Observation",
+    "Observer",
     "Outcome",
     "ProtocolError",
     "RateLimited",
@@ -85,6 +90,7 @@ __all__ = [
     "RetryPolicy",
     "ServerError",
     "SessionClosed",
+    "SessionStats",
     "SourceUnavailable",
     "Stage",
     "StageEvent",

@@ -3,15 +3,7 @@
 import asyncio
 import itertools
 import logging
-from collections.abc import (
-    AsyncGenerator,
-    AsyncIterable,
-    Callable,
-    Coroutine,
-    Iterable,
-    Sized,
-)
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Sized
 from typing import Any, Protocol
 
 from attrs import define
@@ -24,8 +16,11 @@ from suno_async.errors import (
     SunoError,
     UnexpectedError,
 )
+from suno_async.limits import Places
 from suno_async.models import AddInstrumentalRequest, BatchProgress, Outcome, Stage, TaskDetails
-from suno_async.owner import Owner
+from suno_async.owner import LAST_WAIT_S, Owner
+from suno_async.submission import Gate
+from suno_async.verdict import Verdict
 from suno_async.watcher import Watch, Watcher
 
 _log = logging.getLogger(__name__)
@@ -37,8 +32,10 @@ OnProgress = Callable[[BatchProgress], object]
 class Submit(Protocol):
     """How a batch submits."""
 
-    async def __call__(self, request: AddInstrumentalRequest, permit: Callable[[], None]) -> Watch:
-        """Submit, and return the watch of the new task."""
+    async def __call__(
+        self, request: AddInstrumentalRequest, gate: Gate
+    ) -> tuple[Watch, Exception | None]:
+        """Submit, and return the watch of the new task, and what the caller's hook raised."""
         ...
 
 
@@ -75,7 +72,8 @@ class _Run:
     def outcome(self) -> Outcome:
         watch = self.watch
         if watch is None:
-            return Outcome(self.position, self.request, error=self.error)
+            task_id = getattr(self.error, "task_id", None)  # a callback may have told it since
+            return Outcome(self.position, self.request, task_id, error=self.error)
         error = self.error or watch.ending
         return Outcome(self.position, self.request, watch.task_id, _last_details(watch), error)
 
@@ -86,12 +84,43 @@ def _last_details(watch: Watch) -> TaskDetails | None:
     return watch.events[-1].details if watch.events else None
 
 
+class _Stop:
+    """Decides when a batch must not buy any more.
+
+    Args:
+        after_uncertain: After how many uncertain submissions in a row; None for never.
+    """
+
+    def __init__(self, after_uncertain: int | None) -> None:
+        self._after = after_uncertain
+        self._in_row = 0
+        self._uncertain: SunoError | None = None
+        self._broke: InsufficientCredits | None = None
+
+    def permit(self) -> None:
+        """Raise NotSubmitted when the batch is to stop."""
+        if self._broke is not None:
+            raise NotSubmitted("credits") from self._broke
+        if self._after is not None and self._in_row >= self._after:
+            raise NotSubmitted("uncertainty") from self._uncertain
+
+    def note(self, verdict: Verdict, error: SunoError | None) -> None:
+        """Take note of what is proved of one sending."""
+        if verdict is Verdict.UNCERTAIN:
+            self._in_row += 1
+            self._uncertain = error
+        elif verdict is not Verdict.NOT_SENT:  # the service answers
+            self._in_row = 0
+        if isinstance(error, InsufficientCredits) and verdict is Verdict.REFUSED:
+            self._broke = self._broke or error
+
+
 class Batch:
     """One call of `generate_many`.
 
-    A request is pulled only when there is room for it in flight, and while fewer than `backlog`
-    outcomes are still to be taken: a slow consumer or an endless iterable never piles anything up,
-    and a consumer that waits for room itself, between two outcomes, gets it.
+    At most one request is pulled that has no room in flight yet, and none while `backlog` outcomes
+    are still to be taken: a slow consumer or an endless iterable never piles anything up, and a
+    source or a consumer that waits for room itself gets it.
 
     Args:
         requests: Where the requests come from.
@@ -100,6 +129,7 @@ class Batch:
         owner: Starts what runs beside.
         room: How many may be in flight, here and elsewhere.
         backlog: How many may be pulled whose outcomes have not been taken.
+        stop_after_uncertain: After how many uncertain submissions in a row to stop submitting.
         on_progress: Told of everything that happens, in the consumer's context.
     """
 
@@ -110,8 +140,9 @@ class Batch:
         submit: Submit,
         watcher: Watcher,
         owner: Owner,
-        room: asyncio.Semaphore,
+        room: Places,
         backlog: int,
+        stop_after_uncertain: int | None,
         on_progress: OnProgress | None,
     ) -> None:
         self._requests = requests
@@ -119,21 +150,24 @@ class Batch:
         self._watcher = watcher
         self._owner = owner
         self._room = room
-        self._backlog = asyncio.Semaphore(backlog)
+        self._backlog = Places(backlog)
+        self._gate = _Stop(stop_after_uncertain)
         self._on_progress = on_progress
         self._total = len(requests) if isinstance(requests, Sized) else None
         self._changes: asyncio.Queue[_Run | None] = asyncio.Queue()
         self._running: set[_Run] = set()
-        self._work: set[asyncio.Task[None]] = set()
+        self._work: set[asyncio.Task[Any]] = set()
         self._held = 0
         self._open = 0
-        self._broke: InsufficientCredits | None = None
+        self._stopped = False
         self._pump_error: BaseException | None = None
         self._submitted = self._succeeded = self._failed = 0
 
     async def outcomes(self) -> AsyncGenerator[Outcome, None]:
         """Yield an outcome for each request, in the order in which they end."""
-        self._begin(self._pump())
+        pump = self._owner.spawn(self._pump())
+        self._work.add(pump)
+        pump.add_done_callback(self._pumped)
         pulling = True
         try:
             while pulling or self._open:
@@ -145,75 +179,95 @@ class Batch:
                 if run.done and self._settle(run):
                     yield run.outcome()
         finally:
-            await self._stop()
+            self._stop()
+            if self._work:
+                # what the caller's source does in its own time is not waited for
+                await asyncio.wait(self._work, timeout=LAST_WAIT_S)
         if self._pump_error is not None:
             raise self._pump_error
 
     # --- beside the consumer ----------------------------------------------------------------------
 
-    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
-        task = self._owner.spawn(work)
-        self._work.add(task)
-        task.add_done_callback(self._work.discard)
-
     async def _pump(self) -> None:
-        """Pull requests and submit them while there is room."""
+        """Pull requests, and begin with each as soon as there is room."""
+        source = _pulling(self._requests)
         try:
-            async with aclosing(_pulling(self._requests)) as pull:
-                for position in itertools.count():
-                    await self._backlog.acquire()
-                    await self._take_room()
-                    run = _Run(position, await anext(pull), self._changes, self._give_room)
-                    self._open += 1
-                    self._begin(self._run(run))
+            for position in itertools.count():
+                await self._backlog.take(self._owner)
+                request = await anext(source)
+                if self._stopped:  # a source may swallow that it was cancelled
+                    return
+                await self._room.take(self._owner)
+                self._begin(_Run(position, request, self._changes, self._give_room))
         except StopAsyncIteration:
-            self._give_room()
-        except asyncio.CancelledError:
-            self._pump_error = SessionClosed()
-            raise
-        except Exception as error:  # noqa: BLE001 - the caller's iterable failed: raised at the end
-            self._give_room()
-            self._pump_error = error
+            return
         finally:
-            self._changes.put_nowait(None)
+            await source.aclose()
 
-    async def _take_room(self) -> None:
-        await self._room.acquire()
+    def _pumped(self, pump: "asyncio.Task[None]") -> None:
+        """Tell the consumer that no request comes any more, whatever became of the pump."""
+        self._work.discard(pump)
+        if pump.cancelled():
+            self._pump_error = self._cancelled("the source of requests")
+        else:
+            self._pump_error = pump.exception()
+        self._changes.put_nowait(None)
+
+    def _cancelled(self, who: str) -> SunoError:
+        """Tell why something was cancelled: by leaving, or by itself."""
+        if self._stopped or self._owner.closed:
+            return SessionClosed()
+        return UnexpectedError(f"CancelledError: {who} raised it")
+
+    def _begin(self, run: _Run) -> None:
+        """Start a request that has room; both are accounted for from outside."""
         self._held += 1
+        try:
+            task = self._owner.accompany(self._submit_one(run))
+        except SessionClosed:
+            self._give_room()
+            raise
+        self._open += 1
+        self._work.add(task)
+        task.add_done_callback(lambda ended: self._ran(run, ended))
 
     def _give_room(self) -> None:
-        self._room.release()
+        self._room.give()
         self._held -= 1
 
-    async def _run(self, run: _Run) -> None:
-        """Submit one request; from then on the watcher tells how it goes on."""
-        try:
-            await self._start(run)
-        except InsufficientCredits as error:
-            self._broke = self._broke or error
-            run.error = error
-        except SunoError as error:
-            run.error = error
-        except asyncio.CancelledError:
-            run.error = SessionClosed()
-            raise
-        except Exception as error:  # noqa: BLE001 - it becomes the outcome
-            run.error = UnexpectedError(f"{type(error).__name__}: {error}")
-            run.error.__cause__ = error
-            _log.exception("submitting request %d of the batch broke", run.position)
-        finally:
+    async def _submit_one(self, run: _Run) -> tuple[Watch, Exception | None]:
+        self._gate.permit()
+        return await self._submit(run.request, self._gate)
+
+    def _ran(self, run: _Run, task: "asyncio.Task[tuple[Watch, Exception | None]]") -> None:
+        """Take note of how a submission ended; from then on the watcher tells how it goes on."""
+        self._work.discard(task)
+        if task.cancelled():
+            run.error = self._cancelled("something that was handed in")
+        elif (error := task.exception()) is not None:
+            run.error = _sunoerror(error, run)
+        else:
+            run.watch, hook_error = task.result()
+            self._follow(run, run.watch, hook_error)
+        if self._stopped:
+            run.left = True  # all rooms were given back together
+        else:
             run.notify()
 
-    async def _start(self, run: _Run) -> None:
-        self._permit()
-        run.watch = await self._submit(run.request, self._permit)
+    def _follow(self, run: _Run, watch: Watch, hook_error: Exception | None) -> None:
+        if self._stopped:
+            _say_left(watch)
+            return
         self._submitted += 1
-        self._running.add(run)
-        self._watcher.subscribe(run.watch, run)
-
-    def _permit(self) -> None:
-        if (error := self._broke) is not None:
-            raise NotSubmitted(error.code, error.message, error.http_status) from error
+        if hook_error is not None:
+            run.error = _sunoerror(hook_error, run)
+            return
+        try:
+            self._watcher.subscribe(watch, run)
+        except SessionClosed as error:
+            run.error = error
+        else:
+            self._running.add(run)
 
     # --- in the consumer's context ----------------------------------------------------------------
 
@@ -226,7 +280,7 @@ class Batch:
             self._running.discard(run)
             self._watcher.unsubscribe(run.watch, run)
         self._open -= 1
-        self._backlog.release()
+        self._backlog.give()
         if run.outcome().ok:
             self._succeeded += 1
         else:
@@ -259,25 +313,57 @@ class Batch:
             )
         )
 
-    async def _stop(self) -> None:
-        """Stop pulling and submitting; what is paid for goes on at the service."""
-        work = list(self._work)
-        for task in work:
+    def _stop(self) -> None:
+        """Stop pulling and submitting; what is paid for goes on at the service.
+
+        All accounts are settled here at once: nothing that is awaited later can keep them open.
+        """
+        self._stopped = True
+        for task in self._work:
             task.cancel()
-        await asyncio.gather(*work, return_exceptions=True)
         for run in self._running:
+            run.left = True
             if run.watch is not None:
                 self._watcher.unsubscribe(run.watch, run)
-                _log.info("left the batch: task %s goes on", run.watch.task_id)
+                if not run.watch.done:
+                    _say_left(run.watch)
         self._running.clear()
-        while self._held:
-            self._give_room()
+        self._room.give(self._held)
+        self._held = 0
+
+
+def _say_left(watch: Watch) -> None:
+    about = {"task_id": watch.task_id}
+    _log.info("left the batch: task %s goes on", watch.task_id, extra=about)
+
+
+def _sunoerror(error: BaseException, run: _Run) -> SunoError:
+    """Make a surprise the error of its outcome alone."""
+    if isinstance(error, SunoError):
+        return error
+    about = f"{type(error).__name__}: {error}"
+    surprise = UnexpectedError("; ".join((about, *getattr(error, "__notes__", ()))))
+    surprise.__cause__ = error
+    _log.error("submitting request %d of the batch broke", run.position, exc_info=error)
+    return surprise
 
 
 async def _pulling(requests: Requests) -> AsyncGenerator[AddInstrumentalRequest, None]:
+    """Pull from any kind of source, and close it at the end."""
+    source: Any
     if isinstance(requests, AsyncIterable):
-        async for request in requests:
-            yield request
+        source = aiter(requests)
+        try:
+            async for request in source:
+                yield request
+        finally:
+            if close := getattr(source, "aclose", None):
+                await close()
     else:
-        for request in requests:
-            yield request
+        source = iter(requests)
+        try:
+            for request in source:
+                yield request
+        finally:
+            if close := getattr(source, "close", None):
+                close()

@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import logging
 import secrets
+from collections import OrderedDict
 from collections.abc import (
     AsyncGenerator,
     AsyncIterator,
@@ -40,7 +41,13 @@ LARGEST_BODY_BYTES = 1024 * 1024
 # upstream: a receiver has 15 s to answer
 LONGEST_WAIT_S = 10.0
 
+# how many URLs stay good whose submissions nobody holds any more, and how many of their callbacks
+# are kept for whoever follows
+MOST_KEPT = 10_000
+_MOST_EARLY = 8
+
 OnUnplaced = Callable[[CallbackNotice], object]
+Listener = Callable[[CallbackNotice], object]
 _Scope = MutableMapping[str, Any]
 _Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 _Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -52,30 +59,37 @@ class Expectation:
     Attributes:
         token: The end of the URL.
         url: The whole URL.
-        notice: The first callback that came, without its tracks, or None.
-        arrived: Set when it came.
     """
 
-    def __init__(self, token: str, url: str) -> None:
+    def __init__(
+        self, token: str, receiver: "CallbackReceiver", listen: Listener | None = None
+    ) -> None:
         self.token = token
-        self.url = url
-        self.notice: CallbackNotice | None = None
-        self.arrived: asyncio.Event = asyncio.Event()
+        self.url = f"{receiver.public_url}/{token}"
+        self._receiver = receiver
+        self._listen = listen
         self._early: list[CallbackNotice] = []
-        self._wake: Callable[[CallbackNotice], object] | None = None
+        self._wake: Listener | None = None
 
     def deliver(self, notice: CallbackNotice) -> None:
-        """Take a callback: wake who follows the task, or keep it until somebody does."""
+        """Take a callback: tell the submission, and wake who follows the task, now or later."""
         notice = evolve(notice, tracks=(), raw={})  # a megabyte is not kept for days
-        if self.notice is None:
-            self.notice = notice
-            self.arrived.set()
+        if self._listen is not None:
+            self._listen(notice)
         if self._wake is not None:
             self._wake(notice)
-        elif len(self._early) < 8:
+        elif len(self._early) < _MOST_EARLY:
             self._early.append(notice)
 
-    def follow(self, wake: Callable[[CallbackNotice], object]) -> None:
+    def keep(self) -> None:
+        """Keep the URL good although nobody may hold it: the last 10,000 of what was sent."""
+        self._receiver.keep(self)
+
+    def forget(self) -> None:
+        """Give the URL up: its submission certainly made no task."""
+        self._receiver.forget(self)
+
+    def follow(self, wake: Listener) -> None:
         """Call `wake` for every callback, also for those that came before."""
         self._wake = wake
         early, self._early = self._early, []
@@ -175,23 +189,40 @@ class CallbackReceiver:
         self._clock = clock or SystemClock()
         # found by a digest, so that the time of a look-up tells nothing about the tokens
         self._expected: WeakValueDictionary[bytes, Expectation] = WeakValueDictionary()
+        # the URLs of all that was sent, the oldest first: a callback may come for any of them,
+        # however late, and whoever waits for it
+        self._kept: OrderedDict[bytes, Expectation] = OrderedDict()
 
     def __repr__(self) -> str:
         return f"<CallbackReceiver at {self.public_url}, {len(self._expected)} tokens>"
 
     # --- tokens -----------------------------------------------------------------------------------
 
-    def expect(self) -> Expectation:
-        """Make the callback URL of a new submission; it is good as long as the result is kept."""
+    def expect(self, listen: Listener | None = None) -> Expectation:
+        """Make the callback URL of a new submission.
+
+        It is good as long as the result is held by somebody, or kept.
+
+        Args:
+            listen: Told of everything that comes to it.
+        """
         nonce = secrets.token_urlsafe(18)
         token = nonce if self._secret is None else nonce + _mac(self._secret, nonce)
-        expectation = Expectation(token, f"{self.public_url}/{token}")
+        expectation = Expectation(token, self, listen)
         self._expected[_digest(token)] = expectation
         return expectation
 
+    def keep(self, expectation: Expectation) -> None:
+        """Hold the URL of a submission that was sent; the oldest are given up beyond a bound."""
+        self._kept[_digest(expectation.token)] = expectation
+        if len(self._kept) > MOST_KEPT:
+            self._kept.popitem(last=False)
+
     def forget(self, expectation: Expectation) -> None:
-        """Give up the callback URL of a submission that has no task here."""
-        self._expected.pop(_digest(expectation.token), None)
+        """Give up the URL of a submission that certainly made no task."""
+        digest = _digest(expectation.token)
+        self._expected.pop(digest, None)
+        self._kept.pop(digest, None)
 
     def deliver(self, notice: CallbackNotice) -> bool:
         """Give a callback that another process received to the task here that it belongs to.

@@ -1,9 +1,10 @@
 """What can go wrong, as a tree of exceptions that carry what a caller needs to act on."""
 
+import re
 from datetime import datetime, timedelta
 from typing import Any
 
-from attrs import define
+from attrs import define, field
 
 
 @define(slots=False)
@@ -38,16 +39,19 @@ class ApiError(SunoError):
         message: What the service said.
         http_status: The status of the HTTP answer, often 200 for an error too.
         task_id: The task whose watch ended with this error, or None.
+        gateway: True when something between here and the service answered in its place.
     """
 
     code: int
     message: str
     http_status: int | None = None
     task_id: str | None = None
+    gateway: bool = field(default=False, kw_only=True)
 
     def __str__(self) -> str:
         about = f" (task {self.task_id})" if self.task_id else ""
-        return f"the service answered {self.code}: {self.message}{about}{_advice(self)}"
+        who = "a gateway" if self.gateway else "the service"
+        return f"{who} answered {self.code}: {self.message}{about}{_advice(self)}"
 
 
 @define(slots=False)
@@ -57,15 +61,25 @@ class AuthenticationError(ApiError):
 
 @define(slots=False)
 class InsufficientCredits(ApiError):
-    """402: the account cannot pay; nothing was charged."""
+    """402, or a 429 that speaks of credits: the account cannot pay; nothing was charged."""
 
 
 @define(slots=False)
-class NotSubmitted(InsufficientCredits):
-    """A batch ran out of credits before this request had its turn; nothing was sent for it."""
+class NotSubmitted(SunoError):
+    """A batch stopped submitting before this request had its turn; nothing was sent for it.
+
+    The error that made it stop is the `__cause__`.
+
+    Attributes:
+        reason: `credits` when the account could not pay for an earlier request, `uncertainty` when
+            too many submissions in a row were uncertain.
+    """
+
+    reason: str
 
     def __str__(self) -> str:
-        return f"not submitted: an earlier request of the batch was refused: {self.message}"
+        why = _WHY_NOT_SUBMITTED.get(self.reason, self.reason)
+        return f"not submitted: {why}; nothing was charged for it"
 
 
 @define(slots=False)
@@ -85,7 +99,7 @@ class ValidationFailed(ApiError):
 
 @define(slots=False)
 class RateLimited(ApiError):
-    """429, 430 or 405: called too often; the service took nothing.
+    """429, or the service's own 430 or 405: called too often; nothing was taken.
 
     Attributes:
         retry_after: How long the service asked to wait, or None when it did not say.
@@ -188,12 +202,14 @@ class SubmissionUncertain(SunoError):
         sent_at: When the request was sent (aware, UTC), to find the task in the account's history.
         waited: How long a callback was waited for that would have proved the task; None without
             a receiver.
+        task_id: The task, once a callback told it after all; None while nobody knows.
     """
 
     title: str
     reason: str
     sent_at: datetime | None = None
     waited: timedelta | None = None
+    task_id: str | None = None
 
     def __str__(self) -> str:
         waited = (
@@ -202,6 +218,9 @@ class SubmissionUncertain(SunoError):
             else ""
         )
         when = f" at {self.sent_at:%Y-%m-%d %H:%M:%S} UTC" if self.sent_at else ""
+        if self.task_id is not None:
+            found = f"exists: a callback named its task {self.task_id}"
+            return f"the submission of {self.title!r}{when} {found}"
         return (
             f"the submission of {self.title!r}{when} may exist and may have been charged: "
             f"{self.reason}{waited}; it was not repeated, check the account before you do"
@@ -317,6 +336,11 @@ class SessionClosed(SunoError, RuntimeError):
         return f"the session is closed{task}"
 
 
+_WHY_NOT_SUBMITTED = {
+    "credits": "the account could not pay for an earlier request of the batch",
+    "uncertainty": "too many submissions of the batch in a row were uncertain",
+}
+
 # spec: codes of the submission; upstream: 400, 405, 413, 430
 _CLASS_OF_CODE: dict[int, type[ApiError]] = {
     400: ValidationFailed,
@@ -333,15 +357,39 @@ _CLASS_OF_CODE: dict[int, type[ApiError]] = {
     455: Maintenance,
 }
 
+# with these a gateway means something else than the service does
+_OF_THE_SERVICE_ALONE = frozenset({402, 405, 430, 455})
+
+# upstream: 429 stands for missing credits as well; vendors of other countries resell the service
+_CREDITS = re.compile(
+    r"\b(?:credits?|balance|funds|payment|top[ -]?up|recharge)\b"
+    r"|баланс|кредит|средств|余额|积分|餘額|積分",
+    re.IGNORECASE,
+)
+
+
+def speaks_of_credits(message: str) -> bool:
+    """Tell whether a refusal's text is about what the account can pay."""
+    return _CREDITS.search(message) is not None
+
 
 def api_error(
-    code: int, message: str, http_status: int | None = None, retry_after: timedelta | None = None
+    code: int,
+    message: str,
+    http_status: int | None = None,
+    retry_after: timedelta | None = None,
+    *,
+    gateway: bool = False,
 ) -> ApiError:
-    """Build the error that stands for a code of the service."""
+    """Build the error that stands for a code of the service, or for a gateway's HTTP status."""
     cls = _CLASS_OF_CODE.get(code, ServerError if 500 <= code <= 599 else ApiError)
+    if code == 429 and speaks_of_credits(message):
+        cls = InsufficientCredits
+    elif gateway and code in _OF_THE_SERVICE_ALONE:
+        cls = ApiError
     if issubclass(cls, RateLimited | Maintenance | ServerError):
-        return cls(code, message, http_status, None, retry_after)
-    return cls(code, message, http_status)
+        return cls(code, message, http_status, None, retry_after, gateway=gateway)
+    return cls(code, message, http_status, gateway=gateway)
 
 
 # what a caller can do next

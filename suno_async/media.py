@@ -27,8 +27,9 @@ from suno_async.errors import (
     api_error,
 )
 from suno_async.models import Track, check_url
-from suno_async.retry import RetryPolicy, SharedPause, is_transient, persist, read_retry_after
+from suno_async.retry import RetryPolicy, SharedPause, persist, read_retry_after
 from suno_async.transport import CONNECT_S, Transport, connection_failed
+from suno_async.verdict import is_transient
 from suno_async.wire import read_upload_url
 
 P = ParamSpec("P")

@@ -3,13 +3,13 @@
 import asyncio
 import inspect
 import logging
-from collections import deque
-from collections.abc import Callable, Iterable
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import TypeAlias, cast
 
-from attrs import frozen
+from attrs import define, field, frozen
 
 from suno_async.errors import InvalidRequest, SubmissionUncertain, SunoError
 from suno_async.models import AddInstrumentalRequest, StageEvent, TaskDetails
@@ -194,6 +194,54 @@ Observation: TypeAlias = (
     | Downloaded
 )
 Observer: TypeAlias = Callable[[Observation], object]
+
+
+@frozen
+class SessionStats:
+    """How a session stands, and what it has done since it was entered.
+
+    Attributes:
+        in_flight: How many requests of `generate` and `generate_many` have room now.
+        waiting: How many submissions wait for a slot or a place in the window.
+        sending: How many submissions are on their way, or wait to be reconciled.
+        watched: How many tasks somebody reads now.
+        window_left: How many submissions could be sent at once.
+        pause_left_s: Seconds until the account's pause ends; 0 without one.
+        sent: How many submissions were handed to a connection, repetitions included.
+        accepted: How many tasks were created, those found later included.
+        uncertain: How many submissions were uncertain, whatever became of them later.
+        found: How many of these a callback proved.
+        retries: How many calls were repeated, polls that failed included.
+        polls: How many looks were made.
+        refusals: How many refusals, by the service's code.
+    """
+
+    in_flight: int = 0
+    waiting: int = 0
+    sending: int = 0
+    watched: int = 0
+    window_left: int = 0
+    pause_left_s: float = 0.0
+    sent: int = 0
+    accepted: int = 0
+    uncertain: int = 0
+    found: int = 0
+    retries: int = 0
+    polls: int = 0
+    refusals: Mapping[int, int] = field(factory=dict[int, int])
+
+
+@define(eq=False)
+class Counts:
+    """The counters behind `SessionStats`; who does a thing counts it."""
+
+    sent: int = 0
+    accepted: int = 0
+    uncertain: int = 0
+    found: int = 0
+    retries: int = 0
+    polls: int = 0
+    refusals: Counter[int] = field(factory=Counter[int])
 
 
 class Observers:

@@ -6,9 +6,9 @@ jitter); they are slept on the library's own clock, where its decorators would u
 
 import math
 from collections.abc import Awaitable, Callable, Iterator
+from copy import copy
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from enum import Enum
 from itertools import islice
 from typing import TypeVar
 
@@ -18,21 +18,26 @@ from attrs import field, frozen, validators
 from suno_async.clock import Clock
 from suno_async.errors import (
     ApiError,
-    AuthenticationError,
-    ConnectionFailed,
     Maintenance,
-    NotFound,
     ProtocolError,
     RateLimited,
     ServerError,
     SunoError,
-    ValidationFailed,
 )
+from suno_async.limits import AccountLimits
+from suno_async.observe import Observers, Paused
+from suno_async.verdict import is_transient
 
 T = TypeVar("T")
 
-# a Retry-After beyond this is taken for a mistake and cut
-LONGEST_PAUSE = timedelta(days=1)
+# a Retry-After beyond this is no length of time that anybody means
+LONGEST_PAUSE_S = 100 * 365 * 86_400.0
+
+# more seconds than this are a point in time (seen): the Unix time of 2001
+_POINT_IN_TIME_S = 1e9
+
+# what answers in place of the service is believed for so long (a page of a gateway or a proxy)
+LONGEST_GATEWAY_PAUSE = timedelta(minutes=1)
 
 
 @frozen
@@ -46,8 +51,9 @@ class RetryPolicy:
         base: The ceiling of the first wait; each wait is drawn evenly from zero to its ceiling
             (full jitter), and the ceiling doubles.
         cap: The highest ceiling.
-        repeat_server_errors: Whether a submission that was answered with the service's own 500 is
-            sent again. The service may have charged for it: only turn it on when you know better.
+        repeat_server_errors: Whether a submission that was answered with the service's own 500 (in
+            its envelope, with HTTP 200 or 500) is sent again. Tasks that were made and charged
+            behind such an answer have been reported: only turn it on when you know better.
     """
 
     attempts: int = field(default=5, validator=validators.ge(1))
@@ -68,80 +74,42 @@ class RetryPolicy:
         return (backoff.full_jitter(ceiling) for ceiling in ceilings if ceiling is not None)
 
 
-class Verdict(Enum):
-    """What a failed call means."""
-
-    REPEAT = "the service took nothing: send it again"
-    REFUSED = "the service said no: tell the caller"
-    UNCERTAIN = "nobody knows what became of it: never send it again"
-
-
-def judge_submission(error: SunoError, policy: RetryPolicy) -> Verdict:
-    """Decide what a failed submission means; only what certainly created no task is repeated."""
-    if isinstance(error, ConnectionFailed):
-        return Verdict.UNCERTAIN if error.request_sent else Verdict.REPEAT
-    if isinstance(error, RateLimited | Maintenance):
-        return Verdict.REPEAT
-    if isinstance(error, ProtocolError):
-        return Verdict.UNCERTAIN
-    if isinstance(error, ServerError) and policy.repeat_server_errors:
-        return Verdict.REPEAT
-    return Verdict.REFUSED
-
-
-class Sight(Enum):
-    """What a failed look at a task means."""
-
-    TRANSIENT = "it says nothing about the task: look again later"
-    NO_RECORD = "the service has no record of the task"
-    FATAL = "looking again will not help"
-
-
-def judge_look(error: SunoError) -> Sight:
-    """Decide what a failed look at a task means.
-
-    Only the service itself, in an envelope, can say that there is no record; a gateway's 404 is
-    noise. 404 and 422 both say it (seen).
-    """
-    if not isinstance(error, ApiError):
-        return Sight.TRANSIENT
-    if isinstance(error, AuthenticationError):
-        return Sight.FATAL
-    if isinstance(error, RateLimited | Maintenance | ServerError) or error.code == 408:
-        return Sight.TRANSIENT
-    if isinstance(error, NotFound | ValidationFailed) and error.code in {404, 422}:
-        return Sight.NO_RECORD
-    return Sight.FATAL
-
-
-def is_transient(error: SunoError) -> bool:
-    """Tell whether a call that costs nothing may be tried again after this error."""
-    return judge_look(error) is Sight.TRANSIENT
-
-
 def read_retry_after(header: str | None, now: datetime) -> timedelta | None:
-    """Read `Retry-After`: seconds or an HTTP date; None when it is absent or makes no sense."""
+    """Read `Retry-After`: seconds, an HTTP date, or a Unix time; None when it makes no sense."""
     if header is None:
         return None
+    seconds = _seconds_until(header, now)
+    if seconds is None or not 0 <= seconds <= LONGEST_PAUSE_S:
+        return None
+    return timedelta(seconds=seconds)
+
+
+def _seconds_until(header: str, now: datetime) -> float | None:
     try:
-        seconds = float(header)
+        number = float(header)
     except ValueError:
         try:
             moment = parsedate_to_datetime(header)
         except (ValueError, OverflowError):
             return None
         aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        seconds = max((aware - now).total_seconds(), 0.0)
-    if not math.isfinite(seconds) or seconds < 0:
-        return None
-    return timedelta(seconds=min(seconds, LONGEST_PAUSE.total_seconds()))
+        return max((aware - now).total_seconds(), 0.0)
+    if number > _POINT_IN_TIME_S:
+        return max(number - now.timestamp(), 0.0)
+    return number
 
 
 def asked_wait(error: SunoError) -> timedelta | None:
-    """Tell how long the service asked to wait, None when it did not."""
-    if isinstance(error, RateLimited | Maintenance | ServerError | ProtocolError):
-        return error.retry_after
-    return None
+    """Tell how long an answer asked to wait, None when it did not.
+
+    What answers in place of the service does not speak for it: it is believed for a minute.
+    """
+    if not isinstance(error, RateLimited | Maintenance | ServerError | ProtocolError):
+        return None
+    asked = error.retry_after
+    if asked is not None and (isinstance(error, ProtocolError) or error.gateway):
+        return min(asked, LONGEST_GATEWAY_PAUSE)
+    return asked
 
 
 async def persist(
@@ -157,47 +125,70 @@ async def persist(
         call: The call.
         policy: How often, and how long to wait in between.
         clock: Where the waits are slept.
-        pause: The session's pause: waited for, and begun when the service is called too often.
+        pause: The account's pause: waited for, and begun when the service is called too often.
 
     Raises:
+        RateLimited: The account pauses for longer than the policy is patient.
         SunoError: The last failure.
     """
     failures = 0
+    deadline_s = clock.monotonic() + policy.patience.total_seconds()
     while True:
         if pause is not None:
-            await pause.wait()
+            await pause.wait(deadline_s)
         try:
-            return await call()
+            result = await call()
         except SunoError as error:
             failures += 1
             if pause is not None:
                 pause.note(error)
             if not is_transient(error) or failures >= policy.attempts:
                 raise
+        else:
+            if pause is not None:
+                pause.reset()
+            return result
         await clock.sleep(policy.wait_s(failures))
 
 
 class SharedPause:
-    """The whole session's pause after the service said that it is called too often.
+    """The account's pause after the service said that it is called too often.
 
     Args:
         clock: Where time comes from.
         policy: How long to pause when the service does not say.
+        limits: Where the pause is kept, for all sessions that share the account's limits.
+        sleep: How to wait.
+        observers: Told of every pause.
     """
 
-    def __init__(self, clock: Clock, policy: RetryPolicy) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        policy: RetryPolicy,
+        limits: AccountLimits,
+        sleep: Callable[[float], Awaitable[None]],
+        observers: Observers,
+    ) -> None:
         self._clock = clock
         self._policy = policy
-        self._waits = policy.waits_s()
-        self.until_s: float = -math.inf
+        self._limits = limits
+        self._sleep = sleep
+        self._observers = observers
+        self._failures = 0
+
+    @property
+    def until_s(self) -> float:
+        """When the pause ends, on the monotonic clock."""
+        return self._limits.paused_until_s
 
     def note(self, error: SunoError) -> None:
         """Pause if a call was made too often, or was told how long to wait."""
         asked = asked_wait(error)
         if asked is not None or isinstance(error, RateLimited):
-            self.begin(asked)
+            self._begin(asked, error)
 
-    def begin(self, asked: timedelta | None) -> None:
+    def _begin(self, asked: timedelta | None, error: SunoError) -> None:
         """Pause for as long as the service asked, or a growing, jittered while.
 
         Without a wish of the service, calls that were under way when the pause began and are
@@ -205,21 +196,45 @@ class SharedPause:
         """
         if asked is None and self.left_s > 0:
             return
-        wait_s = next(self._waits)
+        self._failures += 1
+        wait_s = self._policy.wait_s(self._failures)
         if asked is not None:
             wait_s = asked.total_seconds() + min(wait_s, 1.0)
-        self.until_s = max(self.until_s, self._clock.monotonic() + wait_s)
+        until_s = self._clock.monotonic() + wait_s
+        if until_s > self._limits.paused_until_s:
+            self._limits.paused_until_s, self._limits.paused_by = until_s, error
+            if self._observers:
+                self._observers.tell(Paused(wait_s, error))
 
     def reset(self) -> None:
         """Begin with short pauses again: the service answers."""
-        self._waits = self._policy.waits_s()
+        self._failures = 0
 
     @property
     def left_s(self) -> float:
         """The seconds until the pause ends; zero when there is none."""
         return max(self.until_s - self._clock.monotonic(), 0.0)
 
-    async def wait(self) -> None:
-        """Wait until there is no pause; it may be prolonged meanwhile."""
+    async def wait(self, deadline_s: float = math.inf) -> None:
+        """Wait until there is no pause; it may be prolonged meanwhile.
+
+        Args:
+            deadline_s: How long the caller is patient, on the monotonic clock.
+
+        Raises:
+            RateLimited: The pause is longer than that; `retry_after` tells how long.
+        """
         while (left_s := self.left_s) > 0:
-            await self._clock.sleep(left_s)
+            if self.until_s > deadline_s:
+                raise self._too_long(left_s)
+            await self._sleep(left_s)
+
+    def _too_long(self, left_s: float) -> RateLimited:
+        by = self._limits.paused_by
+        code = by.code if isinstance(by, ApiError) else 429
+        status = by.http_status if isinstance(by, ApiError | ProtocolError) else None
+        error = RateLimited(
+            code, "the account's calls pause", status, retry_after=timedelta(seconds=left_s)
+        )
+        error.__cause__ = copy(by)
+        return error

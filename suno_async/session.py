@@ -1,23 +1,24 @@
 """What the caller holds: wires the rest together."""
 
 import asyncio
-import logging
 import os
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Self, cast
+from typing import Any, Self, cast
 from urllib.parse import urlsplit
 
 import aiohttp
 
 from suno_async.batch import Batch, OnProgress, Requests
 from suno_async.cadence import Cadence, HazardPaced
-from suno_async.callbacks import CallbackReceiver, Expectation
-from suno_async.clock import Clock, SystemClock, duration
-from suno_async.errors import InvalidRequest, SessionClosed, SubmissionUncertain
+from suno_async.callbacks import CallbackReceiver
+from suno_async.clock import Clock, SystemClock
+from suno_async.errors import InvalidRequest, SessionClosed
+from suno_async.key import mask, read_key
+from suno_async.limits import AccountLimits, Places, check_count, checked_seconds
 from suno_async.media import Media, Stem
 from suno_async.models import (
     AddInstrumentalRequest,
@@ -27,24 +28,27 @@ from suno_async.models import (
     Track,
     check_url,
 )
+from suno_async.observe import Counts, Observer, Observers, SessionStats
 from suno_async.owner import Owner
 from suno_async.retry import RetryPolicy, SharedPause, persist
-from suno_async.submission import Submitter
+from suno_async.submission import (
+    AlwaysOpen,
+    Gate,
+    OnSubmitted,
+    Reports,
+    Submitter,
+    Surroundings,
+)
 from suno_async.task import InstrumentalTask, read_timeout
 from suno_async.transport import Transport
 from suno_async.watcher import Watch, Watcher
 from suno_async.wire import read_credits
-
-_log = logging.getLogger(__name__)
 
 # spec: the server
 BASE_URL = "https://api.apikley.ru"
 
 # seen: what callers who only poll send; it is the specification's own example
 PLACEHOLDER_CALLBACK_URL = "https://example.com/callback"
-
-# spec: the name in the authorisation's description
-API_KEY_VARIABLE = "APIKLEY_API_KEY"
 
 # docs: the balance
 CREDITS_PATH = "/api/v1/chat/credit"
@@ -65,13 +69,17 @@ class SunoSession:
             wake the watch of their task, and uncertain submissions are reconciled.
         reconcile_for: How long to wait for a callback that proves an uncertain submission
             (a number is seconds).
-        max_concurrent_submissions: How many submissions may be on their way at a time; 1 or more.
+        limits: What the account allows, to be shared with other sessions of this process that use
+            the same key; None makes one of the three arguments after it.
+        max_concurrent_submissions: How many submissions may be on their way at a time; 1 or more,
+            8 unless given.
         submissions_per_window: How many submissions in how long a window (a number is seconds);
-            upstream documents 20 in 10 s, and Apikley's own limits may differ.
-        max_in_flight: How many tasks `generate` and `generate_many` keep running at a time;
-            upstream documents about 100.
+            upstream documents 20 in 10 s, which is taken unless given; Apikley's own limits may
+            differ.
         polls_per_second: The most polls per second for all tasks together; None for no limit.
             No task is ever asked more than 3 times a second (docs).
+        max_in_flight: How many tasks `generate` and `generate_many` keep running at a time;
+            upstream documents about 100.
         cadence: Decides when a task is looked at; `HazardPaced` unless given.
         timeout: The longest time of one call (a number is seconds); for uploads and downloads the
             longest silence.
@@ -79,7 +87,14 @@ class SunoSession:
         client_session: Your own `aiohttp.ClientSession`: used for everything, so that tracing,
             proxies and connectors work, and never closed. It may reuse kept-alive connections
             for submissions too, which makes uncertain ones likelier: give it a connector with
-            `force_close=True` if that matters.
+            `force_close=True` if that matters. Whatever its hooks and middlewares do, a submission
+            goes out once at the most.
+        observers: Plain functions that are told of everything that happens, one frozen value of
+            `suno_async.observe` at a time, in order, never awaited; one that raises is logged.
+        on_submitted: Awaited with `(task_id, request, submitted_at)` as soon as a task is known,
+            before `submit` returns, also when its caller was cancelled or the session is being left
+            (for as long as leaving may take): for services that store ids first. What it raises
+            reaches the caller of `submit` with the task id noted; the task lives.
         clock: Where time comes from.
 
     Raises:
@@ -94,46 +109,61 @@ class SunoSession:
         callback_url: str = PLACEHOLDER_CALLBACK_URL,
         receiver: CallbackReceiver | None = None,
         reconcile_for: timedelta | float = timedelta(minutes=5),
-        max_concurrent_submissions: int = 8,
-        submissions_per_window: tuple[int, timedelta | float] = (20, timedelta(seconds=10)),
-        max_in_flight: int = 100,
+        limits: AccountLimits | None = None,
+        max_concurrent_submissions: int | None = None,
+        submissions_per_window: tuple[int, timedelta | float] | None = None,
         polls_per_second: float | None = None,
+        max_in_flight: int = 100,
         cadence: Cadence | None = None,
         timeout: timedelta | float = timedelta(seconds=60),
         retry: RetryPolicy | None = None,
         client_session: aiohttp.ClientSession | None = None,
+        observers: Iterable[Observer] = (),
+        on_submitted: OnSubmitted | None = None,
         clock: Clock | None = None,
     ) -> None:
-        self._key = _checked_key(api_key)
+        # at once, so that no frame of the library has the key among its locals
+        api_key = masked = mask(api_key)  # type: ignore[assignment]  # it is not used any more
+        self._key = read_key(masked)
         _check_base_url(base_url)
         check_url("callback_url", callback_url)
-        _check_count("max_concurrent_submissions", max_concurrent_submissions)
-        _check_count("max_in_flight", max_in_flight)
-        if polls_per_second is not None:
-            _check_rate("polls_per_second", polls_per_second)
+        check_count("max_in_flight", max_in_flight)
+        self._limits = _checked_limits(
+            limits,
+            submissions_per_window=submissions_per_window,
+            max_concurrent_submissions=max_concurrent_submissions,
+            polls_per_second=polls_per_second,
+        )
+        if on_submitted is not None and not callable(on_submitted):
+            rule = "must be a function of a task id, a request and a time"
+            raise InvalidRequest("on_submitted", on_submitted, rule)
         self._base_url = base_url.rstrip("/")
         self._callback_url = callback_url
         self._receiver = receiver
-        self._reconcile_for = timedelta(seconds=_checked_seconds("reconcile_for", reconcile_for))
-        self._slots = max_concurrent_submissions
-        self._window = _checked_window(submissions_per_window)
+        self._reconcile_for = timedelta(seconds=checked_seconds("reconcile_for", reconcile_for))
         self._max_in_flight = max_in_flight
-        self._polls_per_second = polls_per_second
         self._cadence = cadence or HazardPaced()
-        self._timeout_s = _checked_seconds("timeout", timeout)
+        self._timeout_s = checked_seconds("timeout", timeout)
         self._policy = retry or RetryPolicy()
         self._client_session = client_session
+        self._observers = Observers(observers)
+        self._counts = Counts()
+        self._on_submitted = on_submitted
         self._clock = clock or SystemClock()
-        self._exit: AsyncExitStack | None = None
         self._entered = False
+        self._open = False
 
     def __repr__(self) -> str:
         return f"<SunoSession at {self._base_url}>"
 
+    # --- its life ---------------------------------------------------------------------------------
+
     async def __aenter__(self) -> Self:
         if self._entered:
             raise SessionClosed
-        self._entered = True
+        self._limits.attach(self._clock)
+        self._entered = self._open = True
+        self._owner = Owner(self._clock)
         self._transport = Transport(
             api_key=self._key,
             base_url=self._base_url,
@@ -141,17 +171,10 @@ class SunoSession:
             clock=self._clock,
             client_session=self._client_session,
         )
-        self._owner = Owner()
-        self._pause = SharedPause(self._clock, self._policy)
-        self._submitter = Submitter(
-            transport=self._transport,
-            pause=self._pause,
-            policy=self._policy,
-            clock=self._clock,
-            owner=self._owner,
-            slots=self._slots,
-            window=self._window,
+        self._pause = SharedPause(
+            self._clock, self._policy, self._limits, self._owner.sleep, self._observers
         )
+        self._submitter = self._make_submitter()
         self._watcher = Watcher(
             transport=self._transport,
             cadence=self._cadence,
@@ -159,7 +182,9 @@ class SunoSession:
             policy=self._policy,
             clock=self._clock,
             owner=self._owner,
-            polls_per_second=self._polls_per_second,
+            limits=self._limits,
+            observers=self._observers,
+            counts=self._counts,
         )
         self._media = Media(
             transport=self._transport,
@@ -168,15 +193,23 @@ class SunoSession:
             clock=self._clock,
             timeout_s=self._timeout_s,
         )
-        self._room = asyncio.Semaphore(self._max_in_flight)
-        async with AsyncExitStack() as stack:
-            await stack.enter_async_context(self._transport)
-            stack.push_async_callback(self._watcher.aclose)
-            stack.push_async_callback(self._submitter.aclose)
-            stack.push_async_callback(self._send_waiting_home)
-            stack.push_async_callback(self._owner.aclose)
-            self._exit = stack.pop_all()
+        self._room = Places(self._max_in_flight)
+        await self._transport.__aenter__()
         return self
+
+    def _make_submitter(self) -> Submitter:
+        around = Surroundings(
+            transport=self._transport,
+            pause=self._pause,
+            policy=self._policy,
+            clock=self._clock,
+            owner=self._owner,
+            reports=Reports(self._observers, self._counts),
+            receiver=self._receiver,
+            reconcile_for=self._reconcile_for,
+            on_submitted=self._on_submitted,
+        )
+        return Submitter(around, self._limits, self._callback_url)
 
     async def __aexit__(
         self,
@@ -184,100 +217,104 @@ class SunoSession:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        stack, self._exit = self._exit, None
-        if stack is not None:
-            await stack.aclose()
+        if not self._open:
+            return
+        self._open = False
+        # In a task of its own, which is waited for: a cancellation, or a second one, skips nothing.
+        self._owner.close()
+        self._submitter.close()
+        closing = asyncio.create_task(self._aclose())
+        cancelled: asyncio.CancelledError | None = None
+        while not closing.done():
+            try:
+                await asyncio.wait({closing})
+            except asyncio.CancelledError as again:
+                cancelled = again
+        if closing.cancelled():  # the event loop is ending
+            await self._transport.aclose()
+        if cancelled is not None:
+            raise cancelled
+        closing.result()
 
-    async def _send_waiting_home(self) -> None:
-        """Let in whoever waits for room in flight: they find the session closed."""
-        while self._room.locked():
-            self._room.release()
-            await asyncio.sleep(0)
+    async def _aclose(self) -> None:
+        """End everything, in less than a second; each step is taken whatever the others do."""
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(self._transport.aclose)
+            stack.callback(self._limits.detach)
+            stack.push_async_callback(self._watcher.aclose)
+            stack.push_async_callback(self._owner.aclose)
+            stack.push_async_callback(self._submitter.aclose)
 
     def _check_open(self) -> None:
-        if self._exit is None:
+        if not self._open:
             raise SessionClosed
+
+    def stats(self) -> SessionStats:
+        """Tell how the session stands, and what it has done since it was entered.
+
+        Raises:
+            SessionClosed: The session was never entered.
+        """
+        if not self._entered:
+            raise SessionClosed
+        counts = self._counts
+        return SessionStats(
+            in_flight=self._max_in_flight - self._room.free,
+            waiting=self._submitter.waiting,
+            sending=self._submitter.sending,
+            watched=self._watcher.watched,
+            window_left=self._limits.window.free,
+            pause_left_s=self._pause.left_s,
+            sent=counts.sent,
+            accepted=counts.accepted,
+            uncertain=counts.uncertain,
+            found=counts.found,
+            retries=counts.retries,
+            polls=counts.polls,
+            refusals=dict(counts.refusals),
+        )
 
     # --- one task ---------------------------------------------------------------------------------
 
     async def submit(self, request: AddInstrumentalRequest) -> InstrumentalTask:
         """Ask the service to generate two accompaniments; return as soon as it has a task id.
 
-        Waits first for one of the session's submission slots, then for the account's rate limit.
-        Cancelling the call keeps it from being sent; once it is sent, it is finished all the same
-        and the task id is logged.
+        Waits first for one of the account's submission slots, then for a place in its window.
+        Cancelling the call keeps it from being sent; once it is sent, it is finished all the same:
+        observers and `on_submitted` are told its task id, and the log has it at WARNING.
 
         Raises:
             InsufficientCredits: The account cannot pay; nothing was charged.
             SubmissionUncertain: It was sent, and no answer says what became of it, nor, with a
-                receiver, a callback within `reconcile_for`. The task may exist and may have been
-                charged: it is never sent twice by itself.
+                receiver, a callback within `reconcile_for`; or the session was left before one
+                came. The task may exist and may have been charged: it is never sent twice by
+                itself. Its `__cause__` tells what came in place of an answer.
             RateLimited: The service went on saying that it is called too often, longer than the
                 retry policy is patient; nothing was charged.
             ConnectionFailed: No connection could be made; nothing was sent.
-            ServerError: The service answered that it failed; whether it charged is its own matter.
             ApiError: The service refused for another reason; nothing was charged.
-            SessionClosed: The session is not open.
+            SessionClosed: The session is not open, or was left before the request was sent.
+            Exception: What `on_submitted` raised, with the task id in its notes.
         """
-        self._check_open()
-        return self._task(await self._owner.run(self._submit(request)))
+        watch, hook_error = await self._submit(request, AlwaysOpen())
+        if hook_error is not None:
+            raise hook_error
+        return self._task(watch)
 
     async def _submit(
-        self, request: AddInstrumentalRequest, permit: Callable[[], None] = lambda: None
-    ) -> Watch:
+        self, request: AddInstrumentalRequest, gate: Gate
+    ) -> tuple[Watch, Exception | None]:
+        self._check_open()
         if not isinstance(cast("object", request), AddInstrumentalRequest):
             raise InvalidRequest("request", request, "must be an AddInstrumentalRequest")
-        if self._receiver is None or request.callback_url is not None:
-            return self._new(
-                await self._submitter.submit(request, self._callback_url, permit), request
-            )
-        expectation = self._receiver.expect()
-        try:
-            watch = await self._submit_expecting(expectation, request, permit)
-        except BaseException:
-            self._receiver.forget(expectation)  # whoever keeps the error keeps it alive
-            raise
-        self._watcher.follow(watch, expectation)
-        return watch
-
-    async def _submit_expecting(
-        self, expectation: Expectation, request: AddInstrumentalRequest, permit: Callable[[], None]
-    ) -> Watch:
-        try:
-            task_id = await self._submitter.submit(request, expectation.url, permit)
-        except SubmissionUncertain as error:
-            task_id = await self._reconcile(expectation, error)
-            return self._new(task_id, request, error.sent_at)
-        return self._new(task_id, request)
-
-    def _new(
-        self, task_id: str, request: AddInstrumentalRequest, since: datetime | None = None
-    ) -> Watch:
+        submitted = await self._submitter.submit(request, gate)
         model = request.model or Model.V4_5PLUS
-        return self._watcher.watch(task_id, since or self._clock.now(), model=model, fresh=True)
-
-    async def _reconcile(self, expectation: Expectation, error: SubmissionUncertain) -> str:
-        """Wait for a callback to the submission's own URL: it proves that the task exists."""
-        if self._owner.closed:
-            raise error
-        began_s = self._clock.monotonic()
-        deadline_s = began_s + self._reconcile_for.total_seconds()
-        timer = self._clock.call_at(deadline_s, expectation.arrived.set)
-        try:
-            await expectation.arrived.wait()
-        except asyncio.CancelledError:
-            if self._owner.closed:
-                error.waited = timedelta(seconds=self._clock.monotonic() - began_s)
-                raise error from error.__cause__
-            raise
-        finally:
-            timer.cancel()
-        if expectation.notice is None:
-            error.waited = self._reconcile_for
-            raise error from error.__cause__
-        task_id = expectation.notice.task_id
-        _log.info("a callback proved the submission of %r: task %s", error.title, task_id)
-        return task_id
+        watch = self._watcher.watch(
+            submitted.task_id, submitted.submitted_at, model=model, fresh=True
+        )
+        if submitted.expectation is not None:
+            self._watcher.follow(watch, submitted.expectation)
+        return watch, submitted.hook_error
 
     def _task(self, watch: Watch) -> InstrumentalTask:
         return InstrumentalTask(watch, self._watcher, self._clock)
@@ -299,9 +336,12 @@ class SunoSession:
         """
         self._check_open()
         limit = read_timeout(timeout)
-        async with self._room:
+        await self._room.take(self._owner)
+        try:
             task = await self.submit(request)
             return await task.result(limit)
+        finally:
+            self._room.give()
 
     def task(self, task_id: str, submitted_at: datetime | None = None) -> InstrumentalTask:
         """Re-attach to a task that was submitted earlier, by any process with the same account.
@@ -342,21 +382,26 @@ class SunoSession:
         requests: Requests,
         *,
         max_in_flight: int | None = None,
+        stop_after_uncertain: int | None = 5,
         on_progress: OnProgress | None = None,
     ) -> AsyncGenerator[Outcome, None]:
         """Submit many requests and yield each one's outcome as it ends.
 
-        One failure never stops the others. When the account runs out of credits, nothing more is
-        submitted, and the rest of the requests ends with `NotSubmitted`, as fast as the outcomes
-        are taken. Leaving the loop early stops pulling and submitting; tasks that exist go on at
-        the service, and their ids are logged. Use `contextlib.aclosing` to stop at a certain point.
+        One failure never stops the others. When the account runs out of credits, or too many
+        submissions in a row are uncertain, nothing more is submitted, and the rest of the requests
+        ends with `NotSubmitted`, as fast as the outcomes are taken. Leaving the loop early stops
+        pulling and submitting; tasks that exist go on at the service, and their ids are logged. Use
+        `contextlib.aclosing` to stop at a certain point.
 
         Args:
-            requests: Any iterable or async iterable, an endless one too: a request is pulled only
-                when there is room in flight for it.
+            requests: Any iterable or async iterable, an endless one too: at most one request is
+                pulled before there is room in flight for it. It is closed with the batch.
             max_in_flight: How many requests may be under way at a time, and how many pulled whose
                 outcomes have not been taken; None takes the session's `max_in_flight`, and shares
                 what may be under way with the session's other calls.
+            stop_after_uncertain: After how many uncertain submissions in a row to submit no more,
+                so that a broken network does not buy a thousand unknown tasks; those that are on
+                their way then are not counted. None for never.
             on_progress: Called with a `BatchProgress` when a task got its id, reached a stage or
                 ended; between the outcomes, where the loop runs.
 
@@ -364,7 +409,8 @@ class SunoSession:
             One `Outcome` for each request, in the order in which they end.
 
         Raises:
-            InvalidRequest: `max_in_flight` is below 1, or `requests` cannot be iterated over.
+            InvalidRequest: `max_in_flight` or `stop_after_uncertain` is below 1, or `requests`
+                cannot be iterated over.
             SessionClosed: The session is not open, or was left before all requests were pulled.
             Exception: What the iterable itself raises, after the outcomes of what was pulled; what
                 `on_progress` raises, at once, as if the loop were left.
@@ -373,8 +419,10 @@ class SunoSession:
         if not isinstance(cast("object", requests), Iterable | AsyncIterable):
             raise InvalidRequest("requests", requests, "must be an iterable or async iterable")
         if max_in_flight is not None:
-            _check_count("max_in_flight", max_in_flight)
-        room = asyncio.Semaphore(max_in_flight) if max_in_flight is not None else self._room
+            check_count("max_in_flight", max_in_flight)
+        if stop_after_uncertain is not None:
+            check_count("stop_after_uncertain", stop_after_uncertain)
+        room = Places(max_in_flight) if max_in_flight is not None else self._room
         return Batch(
             requests,
             submit=self._submit,
@@ -382,6 +430,7 @@ class SunoSession:
             owner=self._owner,
             room=room,
             backlog=max_in_flight or self._max_in_flight,
+            stop_after_uncertain=stop_after_uncertain,
             on_progress=on_progress,
         ).outcomes()
 
@@ -451,18 +500,6 @@ class SunoSession:
         return await self._owner.run(self._media.download(track, folder))
 
 
-def _checked_key(api_key: str | None) -> str:
-    key = os.environ.get(API_KEY_VARIABLE) if api_key is None else api_key
-    if key is not None and not isinstance(cast("object", key), str):
-        raise InvalidRequest("api_key", "(hidden)", "must be text")
-    if not key or not key.strip():
-        rule = f"must be given, or be in the environment variable {API_KEY_VARIABLE}"
-        raise InvalidRequest("api_key", None, rule)
-    if not key.isascii() or not key.isprintable() or " " in key:
-        raise InvalidRequest("api_key", "(hidden)", "must be printable ASCII without white space")
-    return key
-
-
 def _check_base_url(value: str) -> None:
     check_url("base_url", value)
     parts = urlsplit(value)
@@ -471,33 +508,14 @@ def _check_base_url(value: str) -> None:
         raise InvalidRequest("base_url", "(hidden)", rule)
 
 
-def _check_count(name: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise InvalidRequest(name, value, "must be a whole number, 1 or more")
-
-
-def _check_rate(name: str, value: object) -> None:
-    # isinstance lets True pass, the comparison refuses NaN
-    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
-        raise InvalidRequest(name, value, "must be a number more than zero")
-
-
-def _checked_seconds(name: str, value: timedelta | float) -> float:
-    rule = "must be a timedelta or a number of seconds, more than zero"
-    try:
-        seconds = duration(value).total_seconds()
-    except (TypeError, ValueError, OverflowError) as error:
-        raise InvalidRequest(name, value, rule) from error
-    if seconds <= 0:
-        raise InvalidRequest(name, value, rule)
-    return seconds
-
-
-def _checked_window(value: tuple[int, timedelta | float]) -> tuple[int, float]:
-    name = "submissions_per_window"
-    try:
-        count, window = value
-    except (TypeError, ValueError) as error:
-        raise InvalidRequest(name, value, "must be a count and a length of time") from error
-    _check_count(name, count)
-    return count, _checked_seconds(name, window)
+def _checked_limits(limits: AccountLimits | None, **own: Any) -> AccountLimits:
+    """Take the shared limits, or make some of the session's own arguments."""
+    given = {name: value for name, value in own.items() if value is not None}
+    if limits is None:
+        return AccountLimits(**given)
+    if not isinstance(cast("object", limits), AccountLimits):
+        raise InvalidRequest("limits", limits, "must be an AccountLimits")
+    if given:
+        rule = f"must not be given beside {', '.join(given)}"
+        raise InvalidRequest("limits", limits, rule)
+    return limits

@@ -1,20 +1,39 @@
 """One authenticated JSON call over aiohttp."""
 
-import re
+import asyncio
+import logging
+import time
+import zlib
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
 
 import aiohttp
+from aiohttp.abc import AbstractStreamWriter
 from multidict import CIMultiDict
 from yarl import URL
 
 from suno_async.clock import Clock
-from suno_async.errors import ConnectionFailed
+from suno_async.errors import ConnectionFailed, ProtocolError, SunoError, UnexpectedError
+from suno_async.key import Masked, Scrubber
 from suno_async.retry import read_retry_after
-from suno_async.wire import Answer
+from suno_async.wire import Answer, find_task_id, read_envelope
 
-# the longest time for DNS, TCP and TLS together: what fails here has certainly sent nothing
+_log = logging.getLogger(__name__)
+
+# the longest time for DNS, TCP and TLS together
 CONNECT_S = 10.0
+
+# A longer answer is no answer of the service.
+LARGEST_ANSWER_BYTES = 8 * 1024 * 1024
+
+# what one header line may hold; aiohttp's own limit of 8 KB has hidden the answers of paid calls
+LARGEST_HEADER_BYTES = 256 * 1024
+
+# How often the event loop goes round after a time-out before it is believed: what lies in the
+# socket already is read first, also after a standstill of the whole process.
+LAST_PASSES = 20
 
 # Raised while a connection is being made, and only then.
 _NEVER_SENT = (
@@ -24,11 +43,63 @@ _NEVER_SENT = (
     aiohttp.InvalidURL,
 )
 
-# what is shown in place of the key when somebody echoes it
-_KEY_SHOWN = "(key)"
+_NETWORK = (aiohttp.ClientError, TimeoutError, OSError)
 
-# how JSON may escape what a key is made of; one search costs less than two of `in`
-_ESCAPES = re.compile(rb"\\(?:u00|/)")
+
+class OneTimeBody(aiohttp.BytesPayload):
+    """The JSON body of a paid call, which is handed to one connection at the most.
+
+    So the body itself knows whether the service can have seen it, whatever exception is raised
+    by whom, and nobody can send it a second time: no retry of aiohttp's, of a middleware's, or of
+    a caller's own client session.
+
+    Args:
+        content: The JSON.
+        on_handed_out: Called right before the first byte goes to a connection.
+
+    Attributes:
+        sent: Whether a byte may have gone out. Somebody who reads the content, such as a
+            middleware that signs it, could send a copy: that counts too.
+    """
+
+    def __init__(self, content: bytes, on_handed_out: Callable[[], None]) -> None:
+        super().__init__(content, content_type="application/json")
+        self._on_handed_out = on_handed_out
+        self._spent = False
+        self.sent: bool = False
+
+    def revoke(self) -> bool:
+        """Keep the body from being sent; tell whether that came in time."""
+        self._spent = True
+        return not self.sent
+
+    def _hand_out(self) -> None:
+        if self._spent:
+            raise RuntimeError("a submission is sent once at the most")
+        self._spent = self.sent = True
+        self._on_handed_out()
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        """Read the content as text."""
+        self.sent = True
+        return super().decode(encoding, errors)
+
+    async def as_bytes(self, encoding: str = "utf-8", errors: str = "strict") -> bytes:
+        """Read the content."""
+        self.sent = True
+        return await super().as_bytes(encoding, errors)
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        """Hand the body out, as older aiohttp asks for it."""
+        self._hand_out()
+        await super().write(writer)
+
+    async def write_with_length(
+        self, writer: AbstractStreamWriter, content_length: int | None
+    ) -> None:
+        """Hand the body out."""
+        self._hand_out()
+        await super().write_with_length(writer, content_length)
 
 
 class Transport:
@@ -44,29 +115,43 @@ class Transport:
         timeout_s: The longest time of one call, connecting included.
         clock: Where time comes from.
         client_session: The caller's own; it is used for everything and never closed.
+
+    Attributes:
+        scrub: Takes the key out of a text that is going to be shown.
     """
 
     def __init__(
         self,
         *,
-        api_key: str,
+        api_key: Masked,
         base_url: str,
         timeout_s: float,
         clock: Clock,
         client_session: aiohttp.ClientSession | None = None,
     ) -> None:
-        self._key = api_key
-        self._key_bytes = api_key.encode()
-        self._escaped_key = re.compile(b"".join(map(_json_forms, api_key)))
+        self.scrub: Scrubber = Scrubber(api_key)
         # in the form that aiohttp would otherwise make of them for every call
-        self._headers = CIMultiDict(Authorization=f"Bearer {api_key}", Accept="application/json")
+        self._headers = CIMultiDict(
+            {
+                "Authorization": Masked(f"Bearer {api_key!s}"),
+                "Accept": "application/json",
+                # an encoding that lies, or breaks, has hidden the answers of paid calls
+                "Accept-Encoding": "identity",
+                "Cache-Control": "no-cache",
+            }
+        )
         self._base_url = URL(base_url, encoded=True)
         self._clock = clock
         self._theirs = client_session
         self._ours: list[aiohttp.ClientSession] = []
+        self._connectors: list[aiohttp.TCPConnector] = []
+        self._timeout_s = timeout_s
         connect_s = min(CONNECT_S, timeout_s / 2)
         self._timeout = aiohttp.ClientTimeout(
             total=timeout_s, connect=connect_s, sock_connect=connect_s
+        )
+        self._connect_timeout = aiohttp.ClientTimeout(
+            total=None, connect=connect_s, sock_connect=connect_s
         )
         self._upload_timeout = aiohttp.ClientTimeout(
             total=None, connect=connect_s, sock_connect=connect_s, sock_read=timeout_s
@@ -86,10 +171,19 @@ class Transport:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the client sessions of its own; again, it does nothing."""
+        # the sockets are closed before anything is awaited: a cancellation here leaves none open
+        closing = [connector.close() for connector in self._connectors]
+        for closed in closing:
+            await closed
         for session in self._ours:
             await session.close()
 
     def _own(self, connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
+        self._connectors.append(connector)
         session = aiohttp.ClientSession(
             connector=connector, cookie_jar=aiohttp.DummyCookieJar(), timeout=self._timeout
         )
@@ -109,61 +203,142 @@ class Transport:
 
         Raises:
             ConnectionFailed: No whole answer came.
+            ProtocolError: The answer is too large.
         """
-        return await self._call(self._kept_alive, "GET", path, None, self._headers, self._timeout)
-
-    async def post_once(self, path: str, body: bytes) -> Answer:
-        """Send a JSON body over a connection of its own.
-
-        Raises:
-            ConnectionFailed: No whole answer came; `request_sent` tells whether the service may
-                have seen the request.
-        """
-        headers = self._headers.copy()
-        headers["Content-Type"] = "application/json"
-        return await self._call(self._fresh, "POST", path, body, headers, self._timeout)
+        return await self._ask("GET", path, None, self._timeout)
 
     async def upload(self, path: str, form: aiohttp.FormData) -> Answer:
         """Send a form that holds a file; it takes as long as bytes flow.
 
         Raises:
             ConnectionFailed: No whole answer came.
+            ProtocolError: The answer is too large.
         """
-        return await self._call(
-            self._kept_alive, "POST", path, form, self._headers, self._upload_timeout
-        )
+        return await self._ask("POST", path, form, self._upload_timeout)
 
-    async def _call(
-        self,
-        session: aiohttp.ClientSession,
-        method: str,
-        path: str,
-        data: bytes | aiohttp.FormData | None,
-        headers: CIMultiDict[str],
-        timeout: aiohttp.ClientTimeout,
+    async def _ask(
+        self, method: str, path: str, data: aiohttp.FormData | None, timeout: aiohttp.ClientTimeout
     ) -> Answer:
-        url = self._url(path)
-        if session.closed:
-            raise ConnectionFailed("the client session is closed", request_sent=False)
+        began_s = time.perf_counter()
+        session = self._open(self._kept_alive)
         try:
             async with session.request(
-                method, url, data=data, headers=headers, timeout=timeout, allow_redirects=False
+                method,
+                self._url(path),
+                data=data,
+                headers=self._headers,
+                timeout=timeout,
+                allow_redirects=False,
+                raise_for_status=False,
+                auto_decompress=False,
+                max_field_size=LARGEST_HEADER_BYTES,
             ) as response:
-                body = await response.read()
-                retry_after = response.headers.get("Retry-After")
-                status = response.status
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            failure, cause = connection_failed(error), error
+                answer = self._answer(response, await _whole(response))
+        except Exception as error:  # noqa: BLE001 - a caller's client session may raise anything
+            cause = error
         else:
-            body = self._without_key(body)
-            if retry_after is None:
-                return Answer(status, body)
-            return Answer(status, body, read_retry_after(retry_after, self._clock.now()))
+            self._note(method, path, began_s, answer)
+            return answer
         # Raised out here, the failure has no context but the cause that it is given.
-        if self._shows_key(cause):
-            failure.reason = failure.reason.replace(self._key, _KEY_SHOWN)
-            raise ConnectionFailed(failure.reason, failure.request_sent)
-        raise failure from cause
+        self._note(method, path, began_s, cause)
+        raise self._failure(cause, request_sent=not isinstance(cause, _NEVER_SENT))
+
+    async def post_once(self, path: str, body: OneTimeBody) -> Answer:
+        """Send a body that can be sent once, over a connection of its own.
+
+        A whole JSON answer counts although its frame is broken. The body tells whether the service
+        may have seen the request, whatever is raised.
+
+        Raises:
+            ConnectionFailed: No whole answer came.
+            ProtocolError: The answer is too large.
+            UnexpectedError: Something failed that is not the network: a bug, or what a caller's
+                client session brings along.
+        """
+        began_s = time.perf_counter()
+        session = self._open(self._fresh)
+        partial: list[Answer] = []
+        cause: Exception | None = None
+        try:
+            async with (
+                _what_came_is_read(self._timeout_s),
+                session.request(
+                    "POST",
+                    self._url(path),
+                    data=body,
+                    headers={**self._headers, "Content-Type": "application/json"},
+                    timeout=self._connect_timeout,
+                    allow_redirects=False,
+                    raise_for_status=False,
+                    auto_decompress=False,
+                    max_line_size=LARGEST_HEADER_BYTES,
+                    max_field_size=LARGEST_HEADER_BYTES,
+                ) as response,
+            ):
+                await self._read_into(response, partial)
+        except asyncio.CancelledError:
+            if not _is_enough(partial):
+                raise
+        except Exception as error:  # noqa: BLE001 - a caller's client session may raise anything
+            cause = error
+        if cause is None or _is_enough(partial):
+            self._note("POST", path, began_s, partial[-1])
+            return partial[-1]
+        self._note("POST", path, began_s, cause)
+        raise self._failure(cause, request_sent=body.sent)
+
+    async def _read_into(self, response: aiohttp.ClientResponse, partial: list[Answer]) -> None:
+        """Read an answer piece by piece, so that what came before its end is not lost."""
+        received = bytearray()
+        try:
+            async for chunk in response.content.iter_any():
+                received += chunk
+                _check_size(len(received), response)
+        finally:
+            received += _withheld(response.content)
+            partial.append(self._answer(response, bytes(received)))
+
+    def _open(self, session: aiohttp.ClientSession) -> aiohttp.ClientSession:
+        if session.closed:
+            raise ConnectionFailed("the client session is closed", request_sent=False)
+        return session
+
+    def _answer(self, response: aiohttp.ClientResponse, body: bytes) -> Answer:
+        headers = response.headers
+        if encoding := headers.get("Content-Encoding"):
+            body = _decoded(body, encoding)
+        retry_after = headers.get("Retry-After")
+        if retry_after is None:
+            return Answer(response.status, body, None, self.scrub)
+        asked = read_retry_after(retry_after, self._clock.now())
+        return Answer(response.status, body, asked, self.scrub)
+
+    def _failure(self, cause: Exception, *, request_sent: bool) -> SunoError:
+        """Describe what went wrong without showing the key, in the exceptions behind it either."""
+        failure: SunoError
+        if isinstance(cause, SunoError):
+            return cause
+        if isinstance(cause, _NETWORK):
+            reason = self.scrub(connection_failed(cause).reason)
+            failure = ConnectionFailed(reason, request_sent)
+        else:
+            failure = UnexpectedError(self.scrub(f"{type(cause).__name__}: {cause}"))
+        # a response error carries the request's headers, the key among them
+        hidden = isinstance(cause, aiohttp.ClientResponseError) or self.scrub.shown_by(cause)
+        failure.__cause__ = None if hidden else cause
+        return failure
+
+    def _note(self, method: str, path: str, began_s: float, ending: Answer | Exception) -> None:
+        """Log a call in one line."""
+        if not _log.isEnabledFor(logging.DEBUG):
+            return
+        if isinstance(ending, Answer):
+            code: int | None = read_envelope(ending).code
+            end = f"HTTP {ending.http_status}, code {code}"
+        else:
+            code, end = None, self.scrub(f"{type(ending).__name__}: {ending}")
+        seconds = time.perf_counter() - began_s
+        _log.debug("%s %s: %s, %.3f s", method, path, end, seconds, extra={"code": code})
 
     def _url(self, path: str) -> URL:
         """Put a URL together: a new one for every task, it costs less than to take one apart."""
@@ -177,23 +352,75 @@ class Transport:
             encoded=True,
         )
 
-    def _without_key(self, body: bytes) -> bytes:
-        """Blot the key out of an answer that echoes it, escaped as JSON or not."""
-        if self._key_bytes in body:
-            body = body.replace(self._key_bytes, _KEY_SHOWN.encode())
-        if _ESCAPES.search(body):
-            body = self._escaped_key.sub(_KEY_SHOWN.encode(), body)
-        return body
 
-    def _shows_key(self, error: BaseException | None) -> bool:
-        """Tell whether an error, or one behind it, shows request headers or echoes the key."""
-        while error is not None:
-            if isinstance(error, aiohttp.ClientResponseError):
-                return True  # its repr shows the request's headers, the key among them
-            if self._key in f"{error!r} {error}":
-                return True
-            error = error.__cause__ or error.__context__
-        return False
+@asynccontextmanager
+async def _what_came_is_read(timeout_s: float) -> AsyncIterator[None]:
+    """Raise TimeoutError when the block takes too long, and what has come was read before.
+
+    A time-out that is due at the same time as an answer would win otherwise: after the process
+    stood still, both are.
+    """
+    loop = asyncio.get_running_loop()
+    timer: asyncio.Handle | None = None
+
+    def due(passes_left: int) -> None:
+        nonlocal timer
+        if passes_left:
+            timer = loop.call_soon(due, passes_left - 1)
+        else:
+            limit.reschedule(loop.time())
+
+    async with asyncio.timeout(None) as limit:
+        timer = loop.call_later(timeout_s, due, LAST_PASSES)
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+
+async def _whole(response: aiohttp.ClientResponse) -> bytes:
+    """Read a body, unless it is too large."""
+    length = response.content_length
+    if length is not None:
+        _check_size(length, response)
+        return await response.read()
+    received = bytearray()
+    async for chunk in response.content.iter_any():
+        received += chunk
+        _check_size(len(received), response)
+    return bytes(received)
+
+
+def _check_size(size_bytes: int, response: aiohttp.ClientResponse) -> None:
+    if size_bytes > LARGEST_ANSWER_BYTES:
+        reason = f"the answer is larger than {LARGEST_ANSWER_BYTES // 1024**2} MiB"
+        raise ProtocolError(reason, response.status)
+
+
+def _withheld(content: aiohttp.StreamReader) -> bytes:
+    """Take what aiohttp keeps back of a body because of the error that ended it."""
+    if content.exception() is None:
+        return b""
+    content.set_exception(cast("BaseException", None))
+    return content.read_nowait()
+
+
+def _is_enough(partial: list[Answer]) -> bool:
+    """Tell whether what came of an answer says something: it is whole JSON of a known kind."""
+    return bool(partial) and (
+        find_task_id(partial[-1]) is not None or read_envelope(partial[-1]).code is not None
+    )
+
+
+def _decoded(body: bytes, encoding: str) -> bytes:
+    """Undo an encoding that was not asked for; a body that is not encoded so stays as it is."""
+    if encoding.strip().lower() not in {"gzip", "x-gzip", "deflate"}:
+        return body
+    try:
+        inflater = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)
+        return inflater.decompress(body, LARGEST_ANSWER_BYTES)
+    except zlib.error:
+        return body
 
 
 def connection_failed(error: Exception) -> ConnectionFailed:
@@ -203,9 +430,3 @@ def connection_failed(error: Exception) -> ConnectionFailed:
     else:
         reason = str(error) or ("timed out" if isinstance(error, TimeoutError) else repr(error))
     return ConnectionFailed(reason, not isinstance(error, _NEVER_SENT))
-
-
-def _json_forms(character: str) -> bytes:
-    """Write a pattern for the ways in which JSON may write an ASCII character."""
-    plain = re.escape(character.encode())
-    return b"(?:%b|\\\\%b|\\\\u(?i:%04x))" % (plain, plain, ord(character))

@@ -35,10 +35,13 @@ from suno_async.errors import (
     TaskNotFound,
     UnexpectedError,
 )
+from suno_async.limits import AccountLimits
 from suno_async.models import RETENTION, CallbackNotice, Stage, StageEvent, TaskDetails, TaskStatus
+from suno_async.observe import Counts, Observers
 from suno_async.owner import Owner
-from suno_async.retry import RetryPolicy, SharedPause, Sight, judge_look, persist
+from suno_async.retry import RetryPolicy, SharedPause, persist
 from suno_async.transport import Transport
+from suno_async.verdict import Sight, judge_look
 from suno_async.wire import Answer, read_details
 
 _log = logging.getLogger(__name__)
@@ -163,7 +166,9 @@ class Watcher:
         policy: How much slower to go after failures.
         clock: Where time comes from.
         owner: Ends what callers wait for when the session is left.
-        polls_per_second: The most polls per second for all tasks together; None for no limit.
+        limits: What the account allows.
+        observers: Told of everything.
+        counts: Counts the polls.
     """
 
     def __init__(
@@ -175,7 +180,9 @@ class Watcher:
         policy: RetryPolicy,
         clock: Clock,
         owner: Owner,
-        polls_per_second: float | None = None,
+        limits: AccountLimits,
+        observers: Observers,
+        counts: Counts,
     ) -> None:
         self._transport = transport
         self._cadence = cadence
@@ -183,7 +190,9 @@ class Watcher:
         self._policy = policy
         self._clock = clock
         self._owner = owner
-        self._spacing_s = 1 / polls_per_second if polls_per_second else 0.0
+        self._spacing_s = limits.poll_spacing_s
+        self._observers = observers
+        self._counts = counts
         self._next_slot_s = -math.inf
         self._watches: WeakValueDictionary[str, Watch] = WeakValueDictionary()
         self._cooling: deque[Watch] = deque()
@@ -194,6 +203,11 @@ class Watcher:
         self._pollers: set[asyncio.Task[None]] = set()
         self._troubled = False
         self._closed = False
+
+    @property
+    def watched(self) -> int:
+        """How many tasks have readers."""
+        return sum(bool(watch.readers) for watch in self._watches.values())
 
     # --- who is watched ---------------------------------------------------------------------------
 
@@ -409,6 +423,7 @@ class Watcher:
 
     async def _ask(self, watch: Watch) -> Answer:
         now_s = self._clock.monotonic()
+        self._counts.polls += 1
         self._next_slot_s = max(self._next_slot_s, now_s + self._spacing_s)
         watch.next_ask_s = now_s + LEAST_GAP_S
         watch.hinted = False

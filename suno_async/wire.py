@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any, TypeVar, cast
 
-from attrs import fields, frozen
+from attrs import field, fields, frozen
 from cattrs import Converter
 from cattrs.errors import BaseValidationError
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
@@ -89,8 +89,16 @@ def dumps(value: Any) -> bytes:
 
 T = TypeVar("T")
 
+# what is shown of texts from outside
+LONGEST_MESSAGE = 2_000
+LONGEST_EXCERPT = 1_000
+
 
 # --- the envelope ---------------------------------------------------------------------------------
+
+
+def _as_it_is(text: str) -> str:
+    return text
 
 
 @frozen
@@ -99,13 +107,59 @@ class Answer:
 
     Attributes:
         http_status: The status line's number.
-        body: The whole body.
+        body: The whole body, as it came.
         retry_after: What the header `Retry-After` asked for, or None.
+        scrub: Takes the key out of what is going to be shown of the answer.
     """
 
     http_status: int
     body: bytes
     retry_after: timedelta | None = None
+    scrub: Callable[[str], str] = field(default=_as_it_is, eq=False, repr=False)
+
+
+@frozen
+class Envelope:
+    """What is in an answer, whether or not it is the service's.
+
+    Attributes:
+        code: The service's code; None when the answer is something else.
+        message: What it says, the key taken out; "" when it says nothing.
+        data: The service's `data`.
+        reason: Why there is no code; "" when there is one.
+    """
+
+    code: int | None
+    message: str = ""
+    data: Any = None
+    reason: str = ""
+
+
+def read_envelope(answer: Answer) -> Envelope:
+    """Take an answer apart; raises nothing, whatever it is."""
+    try:
+        posted = loads(answer.body)
+    except (ValueError, RecursionError):
+        return Envelope(None, reason="not JSON")
+    if not isinstance(posted, dict):
+        return Envelope(None, reason="no object")
+    said = cast("dict[str, Any]", posted)
+    code = _integer(said.get("code"))
+    message = answer.scrub(_said(said))
+    if code is None:
+        return Envelope(None, message, said.get("data"), "no envelope with a code")
+    return Envelope(code, message, said.get("data"))
+
+
+def _said(posted: Mapping[str, Any]) -> str:
+    """Find the text of an answer: the service's own, or where gateways and frameworks put it."""
+    for name in ("msg", "message", "detail", "error", "title"):
+        said = posted.get(name)
+        if isinstance(said, dict | list) and said:
+            return dumps(said).decode(errors="replace")[:LONGEST_MESSAGE]
+        if (text := _text(said)) is not None:
+            return text[:LONGEST_MESSAGE]
+    return ""
 
 
 def read_data(answer: Answer) -> Any:
@@ -118,55 +172,53 @@ def read_data(answer: Answer) -> Any:
         ApiError: The service, or a gateway with a 4xx, refused.
         ProtocolError: There is no envelope, and the HTTP status does not say what happened.
     """
-    try:
-        envelope = loads(answer.body)
-    except (ValueError, RecursionError) as error:
-        raise _no_envelope(answer, "not JSON") from error
-    code = _integer(envelope.get("code")) if isinstance(envelope, dict) else None
-    if code is None:
-        raise _no_envelope(answer, "no envelope with a code")
-    if code != 200:
-        text = _text(envelope.get("msg")) or _text(envelope.get("message")) or "no message"
-        raise api_error(code, text, answer.http_status, answer.retry_after)
-    return envelope.get("data")
+    envelope = read_envelope(answer)
+    if envelope.code != 200:
+        raise refusal(answer, envelope)
+    return envelope.data
 
 
-def _no_envelope(answer: Answer, reason: str) -> SunoError:
+def refusal(answer: Answer, envelope: Envelope) -> SunoError:
+    """Build the error that stands for an answer which is not what was hoped for."""
     status = answer.http_status
+    if envelope.code is not None and envelope.code != 200:
+        text = envelope.message or "no message"
+        return api_error(envelope.code, text, status, answer.retry_after)
     # 408 is a gateway that lost patience: it does not say what became of the request
-    if 400 <= status < 500 and status != 408:
-        text = f"HTTP {status} without the service's envelope"
-        return api_error(status, text, status, answer.retry_after)
-    return unreadable(answer, reason)
+    if envelope.code is None and 400 <= status < 500 and status != 408:
+        text = envelope.message or f"HTTP {status} without the service's envelope"
+        return api_error(status, text, status, answer.retry_after, gateway=True)
+    reason = envelope.reason or "no task id in the answer"
+    return unreadable(answer, f"{reason}: {envelope.message}" if envelope.message else reason)
 
 
 def _has_envelope(answer: Answer) -> bool:
-    try:
-        envelope = loads(answer.body)
-    except (ValueError, RecursionError):
-        return False
-    return isinstance(envelope, dict) and "code" in envelope
+    return read_envelope(answer).code is not None
 
 
 def unreadable(answer: Answer, reason: str) -> ProtocolError:
     """Describe an answer that does not hold what it must."""
-    excerpt = answer.body[:200].decode(errors="replace")
-    return ProtocolError(reason, answer.http_status, excerpt, answer.retry_after)
+    # scrubbed before it is cut, so that no half of a key is left
+    excerpt = answer.scrub(answer.body[:LONGEST_EXCERPT].decode(errors="replace"))
+    return ProtocolError(reason, answer.http_status, excerpt[:200], answer.retry_after)
 
 
-def read_task_id(answer: Answer) -> str:
-    """Take the task id out of the answer to a submission.
+def find_task_id(answer: Answer) -> str | None:
+    """Find the task id in the answer to a submission, whatever else the answer says.
 
-    Raises:
-        ApiError: The service refused.
-        ProtocolError: The answer has no task id.
+    It is looked for where the service puts it, then at the top, then one level deeper.
     """
-    data = read_data(answer)
-    found = data.get("taskId") or data.get("task_id") if isinstance(data, dict) else None
-    task_id = _text(cast("object", found))
-    if task_id is None:
-        raise unreadable(answer, "no task id in the answer")
-    return task_id
+    try:
+        posted = loads(answer.body)
+    except (ValueError, RecursionError):
+        return None
+    top = _object(posted)
+    data = _object(top.get("data"))
+    for place in (data, top, *map(_object, (*data.values(), *top.values()))):
+        task_id = _text(place.get("taskId")) or _text(place.get("task_id"))
+        if task_id is not None and task_id.strip():
+            return task_id
+    return None
 
 
 def read_details(answer: Answer, task_id: str) -> TaskDetails | None:

@@ -1,0 +1,29 @@
+"""The paid call: its turn, its one sending, what that proved, and what a callback proves later."""
+
+from suno_async.submission.call import (
+    LAST_WAIT_S,
+    PATH,
+    AlwaysOpen,
+    Expectation,
+    Gate,
+    OnSubmitted,
+    Receiver,
+    Submitted,
+    Surroundings,
+)
+from suno_async.submission.reports import Reports
+from suno_async.submission.submitter import Submitter
+
+__all__ = [
+    "LAST_WAIT_S",
+    "PATH",
+    "AlwaysOpen",
+    "Expectation",
+    "Gate",
+    "OnSubmitted",
+    "Receiver",
+    "Reports",
+    "Submitted",
+    "Submitter",
+    "Surroundings",
+]
