@@ -325,8 +325,7 @@ class Batch:
             run.left = True
             if run.watch is not None:
                 self._watcher.unsubscribe(run.watch, run)
-                if not run.watch.done:
-                    _say_left(run.watch)
+                _say_left(run.watch)
         self._running.clear()
         self._room.give(self._held)
         self._held = 0

@@ -82,6 +82,7 @@ class SubmissionWindow:
         self._clock = clock
         self._returning: deque[float] = deque()
         self._timer: Timer | None = None
+        self._waiting = 0
 
     async def enter(self, owner: Owner) -> None:
         """Wait for a place; first come, first served.
@@ -90,9 +91,12 @@ class SubmissionWindow:
             SessionClosed: The owner was closed; no place was taken.
         """
         self._take_back()
+        self._waiting += 1
+        self._set_timer()
         try:
             await self._places.take(owner)
         finally:
+            self._waiting -= 1
             self._set_timer()
 
     def leave(self, *, arrived: bool) -> None:
@@ -113,7 +117,7 @@ class SubmissionWindow:
     @property
     def waiting(self) -> int:
         """How many wait for a place."""
-        return self._places.waiting
+        return self._waiting
 
     def _take_back(self) -> None:
         now_s = self._clock.monotonic()
@@ -123,11 +127,12 @@ class SubmissionWindow:
 
     def _set_timer(self) -> None:
         """Have one timer while somebody waits, and none otherwise."""
-        if self._timer is not None:
+        wanted = self._waiting > 0 and bool(self._returning)
+        if wanted and self._timer is None:
+            self._timer = self._clock.call_at(self._returning[0], self._on_timer)
+        elif not wanted and self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._places.waiting and self._returning:
-            self._timer = self._clock.call_at(self._returning[0], self._on_timer)
 
     def _on_timer(self) -> None:
         self._timer = None

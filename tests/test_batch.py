@@ -153,7 +153,7 @@ async def test_one_failure_of_each_kind_stops_no_other(world: World) -> None:
     kinds = [
         SourceUnavailable,
         ValidationFailed,
-        ServerError,
+        SubmissionUncertain,
         SubmissionUncertain,
         SubmissionUncertain,
         GenerationFailed,

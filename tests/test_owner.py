@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from suno_async import SessionClosed
+from suno_async import SessionClosed, SystemClock
 from suno_async.owner import Owner
 
 
@@ -21,7 +21,7 @@ async def seven() -> int:
 
 async def test_invariant_8_what_is_left_is_cancelled_and_awaited() -> None:
     """Invariant 8: after closing, everything that was started has ended."""
-    owner = Owner()
+    owner = Owner(SystemClock())
     tasks = [owner.spawn(forever()) for _ in range(3)]
     done = owner.spawn(seven())
     assert await done == 7
@@ -31,7 +31,7 @@ async def test_invariant_8_what_is_left_is_cancelled_and_awaited() -> None:
 
 async def test_a_closed_owner_starts_nothing() -> None:
     """Late work is refused, and its coroutine is closed."""
-    owner = Owner()
+    owner = Owner(SystemClock())
     await owner.aclose()
     with pytest.raises(SessionClosed):
         owner.spawn(seven())
@@ -41,7 +41,7 @@ async def test_a_closed_owner_starts_nothing() -> None:
 
 async def test_a_caller_is_told_that_the_owner_was_closed() -> None:
     """Who waits for the result of owned work gets `SessionClosed`, not a cancellation."""
-    owner = Owner()
+    owner = Owner(SystemClock())
     waiting = asyncio.ensure_future(owner.run(forever()))
     await asyncio.sleep(0)
     await owner.aclose()
@@ -52,7 +52,7 @@ async def test_a_caller_is_told_that_the_owner_was_closed() -> None:
 @pytest.mark.parametrize("closing", [False, True])
 async def test_a_caller_who_is_cancelled_is_cancelled(*, closing: bool) -> None:
     """`CancelledError` always passes, also when the owner is closed at the same time."""
-    owner = Owner()
+    owner = Owner(SystemClock())
     waiting = asyncio.ensure_future(owner.run(forever()))
     await asyncio.sleep(0)
     waiting.cancel()
@@ -69,7 +69,7 @@ async def test_the_callers_result_and_error_pass_through() -> None:
     async def fail() -> None:
         raise LookupError("x")
 
-    owner = Owner()
+    owner = Owner(SystemClock())
     assert await owner.run(seven()) == 7
     with pytest.raises(LookupError):
         await owner.run(fail())

@@ -3,7 +3,7 @@
 import asyncio
 
 from suno_async.clock import Clock
-from suno_async.errors import ConnectionFailed
+from suno_async.errors import ConnectionFailed, ServerError
 from suno_async.limits import AccountLimits
 from suno_async.models import AddInstrumentalRequest
 from suno_async.retry import RetryPolicy
@@ -145,12 +145,14 @@ class _Patience:
 
     def wait_s(self, verdict: Verdict, error: Exception, pause_left_s: float) -> float | None:
         """Tell how long to wait before the next attempt, None when there is none."""
+        if verdict not in {Verdict.TOOK_NOTHING, Verdict.NOT_SENT}:
+            return None
         wait_s = max(next(self._waits_s), pause_left_s)
-        if verdict is Verdict.TOOK_NOTHING:
+        if verdict is Verdict.TOOK_NOTHING and not isinstance(error, ServerError):
             self._deadline_s = self.begin()
             return wait_s if self._clock.monotonic() + wait_s <= self._deadline_s else None
-        # what failed without a network will fail again
-        if verdict is Verdict.NOT_SENT and isinstance(error, ConnectionFailed):
+        # what failed without a network would fail again
+        if verdict is Verdict.TOOK_NOTHING or isinstance(error, ConnectionFailed):
             self._failures += 1
             return wait_s if self._failures < self._policy.attempts else None
         return None
