@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 
 from suno_async.sandbox.dialect import Dialect
-from suno_async.sandbox.tasks import SandboxTask, SandboxTrack
+from suno_async.sandbox.tasks import Moment, SandboxTask, SandboxTrack
 
 _MODELS: Mapping[str, str] = {"V4_5PLUS": "chirp-v4-5-plus", "V5": "chirp-v5"}
 _SNAKE: Mapping[str, str] = {
@@ -76,7 +76,7 @@ def record(task: SandboxTask, position: int, media_url: str) -> bytes:
 
 def _response(task: SandboxTask, position: int, media_url: str) -> object:
     dialect = task.dialect
-    tracks = _tracks(task, position, media_url, snake_case=dialect.snake_case)
+    tracks = _tracks(task, task.moment(position), media_url, snake_case=dialect.snake_case)
     response: dict[str, object] = {"taskId": task.task_id}
     if tracks:
         response["sunoData"] = tracks
@@ -87,12 +87,12 @@ def _response(task: SandboxTask, position: int, media_url: str) -> object:
     return json.dumps(response, ensure_ascii=False) if dialect.response_as_text else response
 
 
-def callback(task: SandboxTask, kind: str, position: int, media_url: str) -> bytes:
+def callback(task: SandboxTask, kind: str, moment: Moment, media_url: str) -> bytes:
     """Write the body of a callback of type `text`, `first`, `complete` or `error`."""
     dialect = task.dialect
     camel = dialect.camel_case_callbacks
     upper = dialect.upper_case_callbacks or task.script.callbacks.upper_case
-    tracks = _tracks(task, position, media_url, snake_case=not camel, callback=True)
+    tracks = _tracks(task, moment, media_url, snake_case=not camel, callback=True)
     data: dict[str, object] = {
         "callbackType": kind.upper() if upper else kind,
         "taskId" if camel else "task_id": task.task_id,
@@ -106,9 +106,8 @@ def callback(task: SandboxTask, kind: str, position: int, media_url: str) -> byt
 
 
 def _tracks(
-    task: SandboxTask, position: int, media_url: str, *, snake_case: bool, callback: bool = False
+    task: SandboxTask, moment: Moment, media_url: str, *, snake_case: bool, callback: bool = False
 ) -> list[dict[str, object]]:
-    moment = task.moment(position)
     tracks: list[dict[str, object]] = []
     for track in task.tracks[: moment.listed_tracks]:
         finished = track.index < moment.finished_tracks

@@ -15,7 +15,7 @@ from suno_async.clock import Clock, Timer
 from suno_async.sandbox.activity import Activity
 from suno_async.sandbox.answers import callback
 from suno_async.sandbox.sources import is_loopback
-from suno_async.sandbox.tasks import FAILURES, SandboxTask
+from suno_async.sandbox.tasks import FAILURES, Moment, SandboxTask
 
 _KINDS = {"TEXT_SUCCESS": "text", "FIRST_SUCCESS": "first", "SUCCESS": "complete"}
 _BACKOFF_S = 2.0
@@ -162,18 +162,39 @@ class Courier:
             for _ in range(planned.task.script.callbacks.copies):
                 await self._send(planned.task, kind, position)
 
+    async def send_now(self, task: SandboxTask, kind: str, url: str | None) -> int | None:
+        """Send one callback at once, whatever the task's stage; return the answer's status.
+
+        Raises:
+            ValueError: The URL is not on this machine, or there is no such kind.
+        """
+        url = url or str(task.request["callBackUrl"])
+        if not is_loopback(url):
+            raise ValueError(f"url: the sandbox contacts this machine only, got {url}")
+        body = callback(task, kind, _moment_of(task, kind), self.media_url)
+        self._activity.begin()
+        try:
+            delivery = await self._attempt(task, kind, body, 1, url)
+        finally:
+            self._activity.end()
+        self.deliveries.append(delivery)
+        return delivery.status
+
     async def _send(self, task: SandboxTask, kind: str, position: int) -> None:
-        body = callback(task, kind, position, self.media_url)
+        body = callback(task, kind, task.moment(position), self.media_url)
+        url = str(task.request["callBackUrl"])
         for attempt in range(1, self._attempts + 1):
             if attempt > 1:
                 await self._activity.sleep(_BACKOFF_S * (attempt - 1) * self._time_scale)
-            delivery = await self._attempt(task, kind, body, attempt)
+            delivery = await self._attempt(task, kind, body, attempt, url)
             self.deliveries.append(delivery)
             if delivery.delivered:
                 return
 
-    async def _attempt(self, task: SandboxTask, kind: str, body: bytes, attempt: int) -> Delivery:
-        url, at_s = str(task.request["callBackUrl"]), self._clock.monotonic()
+    async def _attempt(
+        self, task: SandboxTask, kind: str, body: bytes, attempt: int, url: str
+    ) -> Delivery:
+        at_s = self._clock.monotonic()
         status: int | None = None
         error: str | None = None
         try:
@@ -220,6 +241,18 @@ class Courier:
         for task in sending:
             task.cancel()
         await asyncio.gather(*sending, return_exceptions=True)
+
+
+def _moment_of(task: SandboxTask, kind: str) -> Moment:
+    """Find the stage that a callback is about, or make it up if the task never reaches it."""
+    for moment in task.moments:
+        if kind == ("error" if moment.status in FAILURES else _KINDS.get(moment.status)):
+            return moment
+    count = len(task.tracks)
+    finished = {"text": 0, "first": min(1, count), "complete": count, "error": 0}.get(kind)
+    if finished is None:
+        raise ValueError(f"kind: must be text, first, complete or error, got {kind!r}")
+    return Moment(0.0, "", count, finished)
 
 
 async def _within(clock: Clock, seconds: float, work: Coroutine[object, object, int]) -> int:

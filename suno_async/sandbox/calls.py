@@ -144,7 +144,7 @@ class Calls:
             return await self._take(request, note)
 
         try:
-            return await under_faults(request, drawn, self._activity, process)
+            return await under_faults(request, drawn, self._activity, process, lambda: note.task_id)
         finally:
             note.answered_at = self._clock.monotonic()
 
@@ -174,7 +174,7 @@ class Calls:
         async def process(request: web.BaseRequest) -> web.Response:
             return self._look(request, task_id, drawn.fault)
 
-        return await under_faults(request, drawn, self._activity, process)
+        return await under_faults(request, drawn, self._activity, process, lambda: task_id)
 
     def _look(self, request: web.BaseRequest, task_id: str, fault: Fault | None) -> web.Response:
         if isinstance(fault, EnvelopeError):

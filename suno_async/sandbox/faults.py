@@ -125,6 +125,30 @@ class Redirect:
 
 
 @frozen
+class Reply:
+    """Exactly this answer, byte for byte, in place of the one that was due.
+
+    Args:
+        status: The HTTP status; any number.
+        body: Bytes or text as they are, any other value as JSON. The text `{task_id}` in it
+            becomes the id of the task that the call made (with `processed`) or asked for.
+        headers: The headers, however untrue, long or odd. `Content-Type: application/json` is
+            added for a JSON value, and `Content-Length` for a body that is not chunked, unless
+            they are given.
+        processed: Whether the service did its work nevertheless.
+        frame: How the body is framed: `whole`; `short` when `Content-Length` promises more than
+            comes; `chunked-cut` when the final chunk is missing. After the latter two the
+            connection ends.
+    """
+
+    status: int = 200
+    body: object = b""
+    headers: Mapping[str, str] = field(factory=dict[str, str])
+    processed: bool = False
+    frame: Literal["whole", "short", "chunked-cut"] = "whole"
+
+
+@frozen
 class Stale:
     """A lagging replica answers record-info with the status before the present one."""
 
@@ -178,6 +202,7 @@ Fault: TypeAlias = (
     | Truncated
     | Html200
     | Redirect
+    | Reply
     | Stale
     | NullRecord
     | CutAfter

@@ -202,6 +202,45 @@ async def test_callbacks_can_be_late(receiver: Receiver) -> None:
         await arrived(caller, 1, receiver)
 
 
+async def test_one_can_be_sent_by_hand(receiver: Receiver) -> None:
+    """A callback goes out now, with what its stage has, however far the task is."""
+    async with delivering(receiver, callbacks=False) as (caller, task_id):
+        receiver.statuses = [204]
+        assert await caller.sandbox.call_back(task_id) == 204
+        assert await caller.sandbox.call_back(task_id, "first") == 200
+        assert (await caller.details(task_id))["status"] == "PENDING"
+    assert receiver.kinds == ["complete", "first"]
+    complete, first = (body["data"] for body in receiver.bodies)
+    assert complete["task_id"] == first["task_id"] == task_id
+    assert [bool(track["audio_url"]) for track in complete["data"]] == [True, True]
+    assert [bool(track["audio_url"]) for track in first["data"]] == [True, False]
+    assert [delivery.status for delivery in caller.sandbox.deliveries] == [204, 200]
+
+
+async def test_one_by_hand_may_be_about_what_never_happens(receiver: Receiver) -> None:
+    """A task that stays pending, or does not fail, can be called back about all the same."""
+    async with delivering(receiver, TaskScript(stages=())) as (caller, task_id):
+        assert await caller.sandbox.call_back(task_id, "complete") == 200
+        assert await caller.sandbox.call_back(task_id, "error") == 200
+    complete, error = receiver.bodies
+    assert all(track["audio_url"] for track in complete["data"]["data"])
+    assert (error["code"], error["data"]["data"]) == (500, [])
+
+
+async def test_one_by_hand_goes_where_it_is_told(receiver: Receiver) -> None:
+    """Another URL takes it; nobody there is None; another machine or kind is a mistake."""
+    async with calling() as caller:
+        task_id = await caller.submit()
+        assert await caller.sandbox.call_back(task_id, url=receiver.url) == 200
+        assert await caller.sandbox.call_back(task_id, url="http://127.0.0.1:9/x") is None
+        with pytest.raises(ValueError, match="this machine only"):
+            await caller.sandbox.call_back(task_id)
+        with pytest.raises(ValueError, match="kind"):
+            await caller.sandbox.call_back(task_id, "final", url=receiver.url)
+        with pytest.raises(KeyError):
+            await caller.sandbox.call_back("none")
+
+
 @pytest.mark.parametrize(
     ("settings", "scripts"),
     [({"callbacks": False}, ()), ({}, (TaskScript(callbacks=CallbackScript(send=False)),))],
