@@ -1,22 +1,22 @@
 """The HTTP that all calls share: answers, and the ways in which they go wrong."""
 
-import contextlib
 import socket
 import struct
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
-import aiohttp
 from aiohttp import web
 
 from suno_async.sandbox.activity import Activity
 from suno_async.sandbox.answers import envelope
+from suno_async.sandbox.bodies import read_off
 from suno_async.sandbox.dialect import Dialect
+from suno_async.sandbox.faultboard import Drawn
 from suno_async.sandbox.faults import (
     Delay,
-    Drawn,
     DropAfter,
     DropBefore,
+    EnvelopeError,
     Fault,
     Html200,
     HttpError,
@@ -41,6 +41,14 @@ def answer(body: bytes, status: int = 200, headers: dict[str, str] | None = None
 def refuse(code: int | str, msg: str, dialect: Dialect, status: int = 200) -> web.Response:
     """Answer with an envelope that says no; the HTTP status is 200 unless told."""
     return answer(envelope(code, msg, None, dialect), status)
+
+
+def refuse_as(fault: EnvelopeError, dialect: Dialect) -> web.Response:
+    """Refuse with the envelope that a fault describes."""
+    response = refuse(fault.code, fault.msg, dialect, fault.http_status)
+    if fault.retry_after is not None:
+        response.headers["Retry-After"] = fault.retry_after
+    return response
 
 
 def not_found() -> web.Response:
@@ -87,7 +95,7 @@ async def under_faults(
     await _wait(drawn.delays, activity, processed=True)
     if response is None and not isinstance(drawn.fault, DropBefore):
         # A connection that is closed with unread bytes is reset, and takes the answer with it.
-        await _read_off(request)
+        await read_off(request)
     return await _on_the_way_back(request, response or web.Response(), drawn.fault, task_id)
 
 
@@ -110,12 +118,6 @@ def _stops_at_the_gateway(fault: Fault | None) -> bool:
             return False
 
 
-async def _read_off(request: web.BaseRequest) -> None:
-    with contextlib.suppress(web.HTTPException, aiohttp.ClientError):
-        async for _ in request.content.iter_any():
-            pass
-
-
 async def _on_the_way_back(
     request: web.BaseRequest,
     response: web.StreamResponse,
@@ -130,7 +132,8 @@ async def _on_the_way_back(
         case Html200():
             return _page(HttpError(200))
         case Redirect():
-            return web.Response(status=fault.status, headers={"Location": fault.location})
+            location = fault.location.replace("{url}", request.raw_path)
+            return web.Response(status=fault.status, headers={"Location": location})
         case Reply():
             return reply(fault, task_id())
         case Truncated() if isinstance(response, web.Response):
