@@ -96,7 +96,11 @@ async def under_faults(
     if response is None and not isinstance(drawn.fault, DropBefore):
         # A connection that is closed with unread bytes is reset, and takes the answer with it.
         await read_off(request)
-    return await _on_the_way_back(request, response or web.Response(), drawn.fault, task_id)
+    response = await _on_the_way_back(request, response or web.Response(), drawn.fault, task_id)
+    if request.content.exception() is not None:
+        # what comes behind an unreadable body can not be read either
+        response.force_close()
+    return response
 
 
 async def _wait(delays: tuple[Delay, ...], activity: Activity, *, processed: bool) -> None:

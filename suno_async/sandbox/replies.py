@@ -35,7 +35,7 @@ class RawResponse(web.StreamResponse):
     @property
     def keep_alive(self) -> bool:
         """Whether the connection may be used again."""
-        return self._kept
+        return self._kept and super().keep_alive is not False
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
         """Write everything, once."""
