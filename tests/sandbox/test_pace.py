@@ -6,7 +6,6 @@ from itertools import pairwise
 
 from suno_async import FixedInterval, Outcome, SunoSession
 from suno_async.sandbox import Sandbox, Timings
-
 from tests.world import song, virtual_world
 
 
