@@ -45,13 +45,6 @@ async def suno_sandbox() -> "AsyncIterator[Sandbox]":
 
 @_async_fixture
 async def suno_session(suno_sandbox: "Sandbox") -> "AsyncIterator[SunoSession]":
-    """A session with the sandbox that looks at its tasks as often as is allowed."""
-    from suno_async import FixedInterval, SunoSession
-
-    async with SunoSession(
-        suno_sandbox.api_key,
-        base_url=suno_sandbox.base_url,
-        submissions_per_window=(1000, 1.0),
-        cadence=FixedInterval(0.0),
-    ) as session:
+    """A session at the sandbox's own pace: it looks at its tasks as often as is allowed."""
+    async with suno_sandbox.session() as session:
         yield session

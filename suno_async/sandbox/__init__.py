@@ -6,8 +6,8 @@ It is written from the protocol and shares no code with the client, so that a mi
 from suno_async.sandbox.callbacks import Delivery
 from suno_async.sandbox.dialect import Dialect
 from suno_async.sandbox.faults import (
+    Altered,
     Call,
-    CutAfter,
     Delay,
     DropAfter,
     DropBefore,
@@ -15,15 +15,23 @@ from suno_async.sandbox.faults import (
     Fault,
     Html200,
     HttpError,
-    IgnoreRange,
     NullRecord,
+    OtherRecord,
     Redirect,
+    Reply,
     Stale,
-    Throttle,
     Truncated,
 )
 from suno_async.sandbox.ledger import Charge
 from suno_async.sandbox.log import Poll, RequestSeen, Submission
+from suno_async.sandbox.media_faults import (
+    CutAfter,
+    IgnoreRange,
+    NeedsCookie,
+    Served,
+    Throttle,
+    Unavailable,
+)
 from suno_async.sandbox.server import Sandbox
 from suno_async.sandbox.tasks import (
     CallbackScript,
@@ -36,6 +44,7 @@ from suno_async.sandbox.tasks import (
 from suno_async.sandbox.voice import sing
 
 __all__ = [
+    "Altered",
     "Call",
     "CallbackScript",
     "Charge",
@@ -50,19 +59,24 @@ __all__ = [
     "Html200",
     "HttpError",
     "IgnoreRange",
+    "NeedsCookie",
     "NullRecord",
+    "OtherRecord",
     "Poll",
     "Redirect",
+    "Reply",
     "RequestSeen",
     "Sandbox",
     "SandboxTask",
     "SandboxTrack",
     "ScriptStage",
+    "Served",
     "Stale",
     "Submission",
     "TaskScript",
     "Throttle",
     "Timings",
     "Truncated",
+    "Unavailable",
     "sing",
 ]

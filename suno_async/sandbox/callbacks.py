@@ -2,11 +2,14 @@
 
 import asyncio
 import base64
+import gzip
 import hashlib
 import heapq
 import hmac
 import itertools
 from collections.abc import Coroutine
+from contextlib import AbstractAsyncContextManager
+from operator import itemgetter
 
 import aiohttp
 from attrs import frozen
@@ -15,7 +18,7 @@ from suno_async.clock import Clock, Timer
 from suno_async.sandbox.activity import Activity
 from suno_async.sandbox.answers import callback
 from suno_async.sandbox.sources import is_loopback
-from suno_async.sandbox.tasks import FAILURES, SandboxTask
+from suno_async.sandbox.tasks import FAILURES, Moment, SandboxTask
 
 _KINDS = {"TEXT_SUCCESS": "text", "FIRST_SUCCESS": "first", "SUCCESS": "complete"}
 _BACKOFF_S = 2.0
@@ -96,17 +99,18 @@ class Courier:
         self.deliveries: list[Delivery] = []
         self.undeliverable: int = 0
         self.session: aiohttp.ClientSession | None = None
-        self.media_url: str = ""
+        self.base_url: str = ""
 
     def plan(self, task: SandboxTask) -> None:
         """Plan all callbacks of a new task."""
         script = task.script.callbacks
-        events = [
-            (kind, position)
+        # A status that is scripted twice is called back about once, when it is complete.
+        positions = {
+            kind: position
             for position, moment in enumerate(task.moments, 1)
-            if (kind := "error" if moment.status in FAILURES else _KINDS.get(moment.status))
-            and (script.only is None or kind in script.only)
-        ]
+            if (kind := _kind(moment)) and (script.only is None or kind in script.only)
+        }
+        events = sorted(positions.items(), key=itemgetter(1))
         if not self._enabled or not script.send or not events:
             return
         if not is_loopback(str(task.request["callBackUrl"])):
@@ -162,39 +166,77 @@ class Courier:
             for _ in range(planned.task.script.callbacks.copies):
                 await self._send(planned.task, kind, position)
 
+    async def send_now(self, task: SandboxTask, kind: str, url: str | None) -> int | None:
+        """Send one callback at once, whatever the task's stage; return the answer's status.
+
+        Raises:
+            ValueError: The URL is not on this machine, or there is no such kind.
+        """
+        url = url or str(task.request["callBackUrl"])
+        if not is_loopback(url):
+            raise ValueError(f"url: the sandbox contacts this machine only, got {url}")
+        body = callback(task, kind, _moment_of(task, kind), self.base_url)
+        self._activity.begin()
+        try:
+            delivery = await self._attempt(task, kind, body, 1, url)
+        finally:
+            self._activity.end()
+        self.deliveries.append(delivery)
+        return delivery.status
+
     async def _send(self, task: SandboxTask, kind: str, position: int) -> None:
-        body = callback(task, kind, position, self.media_url)
+        body = callback(task, kind, task.moment(position), self.base_url)
+        url = str(task.request["callBackUrl"])
         for attempt in range(1, self._attempts + 1):
             if attempt > 1:
                 await self._activity.sleep(_BACKOFF_S * (attempt - 1) * self._time_scale)
-            delivery = await self._attempt(task, kind, body, attempt)
+            delivery = await self._attempt(task, kind, body, attempt, url)
             self.deliveries.append(delivery)
             if delivery.delivered:
                 return
 
-    async def _attempt(self, task: SandboxTask, kind: str, body: bytes, attempt: int) -> Delivery:
-        url, at_s = str(task.request["callBackUrl"]), self._clock.monotonic()
+    async def _attempt(
+        self, task: SandboxTask, kind: str, body: bytes, attempt: int, url: str
+    ) -> Delivery:
+        at_s = self._clock.monotonic()
         status: int | None = None
         error: str | None = None
         try:
             status = await _within(
-                self._clock, self._timeout_s, self._post(url, body, self._headers(task.task_id))
+                self._clock, self._timeout_s, self._post(task, _with_slash(task, url), body)
             )
         except (aiohttp.ClientError, TimeoutError, ValueError) as failure:
             error = f"{type(failure).__name__}: {failure}"
         return Delivery(task.task_id, kind, url, at_s, attempt, status, error)
 
-    async def _post(self, url: str, body: bytes, headers: dict[str, str]) -> int:
+    async def _post(self, task: SandboxTask, url: str, body: bytes) -> int:
         if self.session is None:
             raise aiohttp.ClientConnectionError("the sandbox is not running")
-        async with self.session.post(
-            url, data=body, headers=headers, allow_redirects=False
-        ) as response:
+        script = task.script.callbacks
+        if script.probe is not None:
+            status = await self._status(
+                self.session.request(script.probe, url, allow_redirects=False)
+            )
+            if not 200 <= status < 300:
+                return status
+        headers = self._headers(task.task_id) | {"Content-Type": script.content_type}
+        if script.compress:
+            body, headers["Content-Encoding"] = gzip.compress(body), "gzip"
+        expect = script.expect_continue
+        return await self._status(
+            self.session.post(
+                url, data=body, headers=headers, expect100=expect, allow_redirects=False
+            )
+        )
+
+    @staticmethod
+    async def _status(asking: AbstractAsyncContextManager[aiohttp.ClientResponse]) -> int:
+        async with asking as response:
             await response.read()
             return response.status
 
     def _headers(self, task_id: str) -> dict[str, str]:
-        headers = {"Content-Type": "application/json; charset=utf-8"}
+        headers: dict[str, str] = {}
         if self._key is not None:
             timestamp = str(int(self._clock.now().timestamp()))
             signed = hmac.new(
@@ -204,10 +246,10 @@ class Courier:
             headers["X-Webhook-Signature"] = base64.b64encode(signed).decode()
         return headers
 
-    def start(self, session: aiohttp.ClientSession, media_url: str) -> None:
+    def start(self, session: aiohttp.ClientSession, base_url: str) -> None:
         """Begin to send; what became due meanwhile is sent at once."""
         self.session = session
-        self.media_url = media_url
+        self.base_url = base_url
         self._arm()
 
     async def close(self) -> None:
@@ -220,6 +262,28 @@ class Courier:
         for task in sending:
             task.cancel()
         await asyncio.gather(*sending, return_exceptions=True)
+
+
+def _with_slash(task: SandboxTask, url: str) -> str:
+    path, question, query = url.partition("?")
+    return f"{path}/{question}{query}" if task.script.callbacks.add_slash else url
+
+
+def _kind(moment: Moment) -> str | None:
+    """Tell which type of callback a stage is announced by, if any."""
+    return "error" if moment.status in FAILURES else _KINDS.get(moment.status or "")
+
+
+def _moment_of(task: SandboxTask, kind: str) -> Moment:
+    """Find the stage that a callback is about, or make it up if the task never reaches it."""
+    for moment in task.moments:
+        if kind == _kind(moment):
+            return moment
+    count = len(task.tracks)
+    finished = {"text": 0, "first": min(1, count), "complete": count, "error": 0}.get(kind)
+    if finished is None:
+        raise ValueError(f"kind: must be text, first, complete or error, got {kind!r}")
+    return Moment(0.0, "", count, finished)
 
 
 async def _within(clock: Clock, seconds: float, work: Coroutine[object, object, int]) -> int:

@@ -8,7 +8,7 @@ from attrs import frozen
 
 @frozen
 class Dialect:
-    """Choose between the forms that PROTOCOL.md lists; the default is the documented one.
+    """Choose between the forms that PROTOCOL.md lists; the default is the usual one.
 
     Args:
         snake_case: Track fields of record-info as `audio_url` in place of `audioUrl`.
@@ -24,6 +24,12 @@ class Dialect:
         error_code_as_text: `errorCode` as a string.
         missing_record: How a record that does not exist (yet) is answered.
         pending_response: How `response` looks while there are no tracks.
+        values: Whether model names and the like are those seen in paid runs, or the documented.
+        tracks_under: Where `response` has its tracks; `list` makes it the list itself.
+        error_text_under: Where the text of a failure is; `response` is `response.errorMessage`.
+        no_error: What `errorCode` is as long as nothing is wrong.
+        credits_as_object: Whether the balance is `{"credits": …}` in place of a number.
+        signed_urls: Whether files have signed URLs, which work byte for byte only.
     """
 
     snake_case: bool = False
@@ -39,6 +45,12 @@ class Dialect:
     error_code_as_text: bool = False
     missing_record: Literal["422", "404", "empty"] = "422"
     pending_response: Literal["null", "null_list", "no_list"] = "null"
+    values: Literal["seen", "documented"] = "seen"
+    tracks_under: Literal["sunoData", "data", "suno_data", "list"] = "sunoData"
+    error_text_under: Literal["errorMessage", "errorMsg", "response"] = "errorMessage"
+    no_error: Literal[0, ""] | None = None
+    credits_as_object: bool = False
+    signed_urls: bool = False
 
     @classmethod
     def draw(cls, rng: random.Random) -> "Dialect":
@@ -61,4 +73,10 @@ class Dialect:
             error_code_as_text=flip(),
             missing_record=rng.choice(("422", "404", "empty")),
             pending_response=rng.choice(("null", "null_list", "no_list")),
+            values=rng.choice(("seen", "documented")),
+            tracks_under=rng.choice(("sunoData", "data", "suno_data", "list")),
+            error_text_under=rng.choice(("errorMessage", "errorMsg", "response")),
+            no_error=rng.choice((None, 0, "")),
+            credits_as_object=flip(),
+            signed_urls=flip(),
         )

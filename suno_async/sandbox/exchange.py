@@ -9,18 +9,22 @@ from aiohttp import web
 
 from suno_async.sandbox.activity import Activity
 from suno_async.sandbox.answers import envelope
+from suno_async.sandbox.bodies import read_off
 from suno_async.sandbox.dialect import Dialect
+from suno_async.sandbox.faultboard import Drawn
 from suno_async.sandbox.faults import (
     Delay,
-    Drawn,
     DropAfter,
     DropBefore,
+    EnvelopeError,
     Fault,
     Html200,
     HttpError,
     Redirect,
+    Reply,
     Truncated,
 )
+from suno_async.sandbox.replies import reply
 
 Handler: TypeAlias = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -37,6 +41,14 @@ def answer(body: bytes, status: int = 200, headers: dict[str, str] | None = None
 def refuse(code: int | str, msg: str, dialect: Dialect, status: int = 200) -> web.Response:
     """Answer with an envelope that says no; the HTTP status is 200 unless told."""
     return answer(envelope(code, msg, None, dialect), status)
+
+
+def refuse_as(fault: EnvelopeError, dialect: Dialect) -> web.Response:
+    """Refuse with the envelope that a fault describes."""
+    response = refuse(fault.code, fault.msg, dialect, fault.http_status)
+    if fault.retry_after is not None:
+        response.headers["Retry-After"] = fault.retry_after
+    return response
 
 
 def not_found() -> web.Response:
@@ -63,16 +75,32 @@ def drop(request: web.BaseRequest, *, reset: bool) -> web.Response:
 
 
 async def under_faults(
-    request: web.BaseRequest, drawn: Drawn, activity: Activity, handler: Handler
+    request: web.BaseRequest,
+    drawn: Drawn,
+    activity: Activity,
+    handler: Handler,
+    task_id: Callable[[], str | None] = lambda: None,
 ) -> web.StreamResponse:
-    """Let a call meet its faults: those of the way there, the work, those of the way back."""
+    """Let a call meet its faults: those of the way there, the work, those of the way back.
+
+    Args:
+        request: The call.
+        drawn: Its faults.
+        activity: Counts what is being done.
+        handler: Does the work.
+        task_id: Tells which task the call is about, once the work is done.
+    """
     await _wait(drawn.delays, activity, processed=False)
-    instead = _gateway(request, drawn.fault)
-    if instead is not None:
-        return instead
-    response = await handler(request)
+    response = None if _stops_at_the_gateway(drawn.fault) else await handler(request)
     await _wait(drawn.delays, activity, processed=True)
-    return await _on_the_way_back(request, response, drawn.fault)
+    if response is None and not isinstance(drawn.fault, DropBefore):
+        # A connection that is closed with unread bytes is reset, and takes the answer with it.
+        await read_off(request)
+    response = await _on_the_way_back(request, response or web.Response(), drawn.fault, task_id)
+    if request.content.exception() is not None:
+        # what comes behind an unreadable body can not be read either
+        response.force_close()
+    return response
 
 
 async def _wait(delays: tuple[Delay, ...], activity: Activity, *, processed: bool) -> None:
@@ -81,39 +109,51 @@ async def _wait(delays: tuple[Delay, ...], activity: Activity, *, processed: boo
             await activity.sleep(delay.seconds)
 
 
-def _gateway(request: web.BaseRequest, fault: Fault | None) -> web.Response | None:
-    """Answer in place of the service, if the fault is of that kind."""
+def _stops_at_the_gateway(fault: Fault | None) -> bool:
+    """Tell whether the service never sees the call."""
     match fault:
-        case DropBefore(reset=reset):
-            return drop(request, reset=reset)
-        case HttpError(processed=False):
-            return _page(fault)
-        case Html200(processed=False):
-            return _page(HttpError(200))
-        case Redirect():
-            return web.Response(status=fault.status, headers={"Location": fault.location})
+        case DropBefore() | Redirect():
+            return True
+        case HttpError(processed=processed) | Html200(processed=processed):
+            return not processed
+        case Reply(processed=processed):
+            return not processed
         case _:
-            return None
+            return False
 
 
 async def _on_the_way_back(
-    request: web.BaseRequest, response: web.StreamResponse, fault: Fault | None
+    request: web.BaseRequest,
+    response: web.StreamResponse,
+    fault: Fault | None,
+    task_id: Callable[[], str | None],
 ) -> web.StreamResponse:
     match fault:
-        case DropAfter(reset=reset):
+        case DropBefore(reset=reset) | DropAfter(reset=reset):
             return drop(request, reset=reset)
-        case HttpError(processed=True):
+        case HttpError():
             return _page(fault)
-        case Html200(processed=True):
+        case Html200():
             return _page(HttpError(200))
+        case Redirect():
+            location = fault.location.replace("{url}", request.raw_path)
+            return web.Response(status=fault.status, headers={"Location": location})
+        case Reply():
+            return reply(fault, task_id())
         case Truncated() if isinstance(response, web.Response):
-            body = response.body if isinstance(response.body, bytes) else b""
-            half = body[: len(body) // 2]
-            if fault.cut:
-                return await send_part(request, half, len(body))
-            return answer(half, response.status)
+            return await _truncated(request, response, fault)
         case _:
             return response
+
+
+async def _truncated(
+    request: web.BaseRequest, response: web.Response, fault: Truncated
+) -> web.StreamResponse:
+    body = response.body if isinstance(response.body, bytes) else b""
+    half = body[: len(body) // 2]
+    if fault.cut:
+        return await send_part(request, half, len(body))
+    return answer(half, response.status)
 
 
 def _page(error: HttpError) -> web.Response:

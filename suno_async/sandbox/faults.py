@@ -1,11 +1,12 @@
 """What can go wrong on the way, on demand."""
 
 import enum
-import random
 from collections.abc import Mapping
 from typing import Literal, TypeAlias
 
-from attrs import define, field, frozen
+from attrs import field, frozen
+
+from suno_async.sandbox.media_faults import MediaFault
 
 
 class Call(enum.Enum):
@@ -17,6 +18,8 @@ class Call(enum.Enum):
     UPLOAD = "upload"
     MEDIA = "media"
     """The audio and the stream of a track, not its cover."""
+    SOURCE_MEDIA = "source media"
+    """The same on the original host: `sourceAudioUrl` and `sourceStreamAudioUrl`."""
 
 
 @frozen
@@ -116,12 +119,36 @@ class Redirect:
     """An answer that points elsewhere; nothing is done.
 
     Args:
-        location: Where to.
+        location: Where to; `{url}` in it is the address that was asked for, which makes a loop.
         status: 301, 302, 303, 307 or 308.
     """
 
     location: str
     status: int = 307
+
+
+@frozen
+class Reply:
+    """Exactly this answer, byte for byte, in place of the one that was due.
+
+    Args:
+        status: The HTTP status; any number.
+        body: Bytes or text as they are, any other value as JSON. The text `{task_id}` in it
+            becomes the id of the task that the call made (with `processed`) or asked for.
+        headers: The headers, however untrue, long or odd. `Content-Type: application/json` is
+            added for a JSON value, and `Content-Length` for a body that is not chunked, unless
+            they are given.
+        processed: Whether the service did its work nevertheless.
+        frame: How the body is framed: `whole`; `short` when `Content-Length` promises more than
+            comes; `chunked-cut` when the final chunk is missing. After the latter two the
+            connection ends.
+    """
+
+    status: int = 200
+    body: object = b""
+    headers: Mapping[str, str] = field(factory=dict[str, str])
+    processed: bool = False
+    frame: Literal["whole", "short", "chunked-cut"] = "whole"
 
 
 @frozen
@@ -141,32 +168,28 @@ class NullRecord:
 
 
 @frozen
-class CutAfter:
-    """A body ends early although `Content-Length` said more.
+class Altered:
+    """record-info answers about the task, with some fields of the data as told.
+
+    It makes a stray answer of any kind: a status that goes back or is null, an `errorCode` under
+    a status that lingers, `response` without tracks, a record of many megabytes.
 
     Args:
-        size_bytes: How much of the body is sent.
+        data: Fields of the record, over those of the sandbox.
     """
 
-    size_bytes: int
+    data: Mapping[str, object]
 
 
 @frozen
-class IgnoreRange:
-    """A media host that knows no ranges: status 200 and everything from the start."""
-
-
-@frozen
-class Throttle:
-    """A slow media host.
+class OtherRecord:
+    """record-info answers with the record of another task.
 
     Args:
-        chunk_bytes: How much is sent at a time.
-        pause_s: Seconds on the sandbox's clock between two chunks.
+        task_id: Which; None takes the first other one of the sandbox, or makes one up.
     """
 
-    chunk_bytes: int = 16_384
-    pause_s: float = 0.01
+    task_id: str | None = None
 
 
 Fault: TypeAlias = (
@@ -178,75 +201,10 @@ Fault: TypeAlias = (
     | Truncated
     | Html200
     | Redirect
+    | Reply
     | Stale
     | NullRecord
-    | CutAfter
-    | IgnoreRange
-    | Throttle
+    | Altered
+    | OtherRecord
+    | MediaFault
 )
-
-
-@define
-class _Injected:
-    fault: Fault
-    times_left: int | None
-    rate: float
-
-
-@frozen
-class Drawn:
-    """The faults that one call meets.
-
-    Args:
-        delays: All delays, in the order of their injection.
-        fault: The one other fault, if any.
-    """
-
-    delays: tuple[Delay, ...] = ()
-    fault: Fault | None = None
-
-
-class FaultBoard:
-    """Hold the injected faults and deal them out to calls.
-
-    Args:
-        rng: Decides about faults with a rate below 1.
-    """
-
-    def __init__(self, rng: random.Random) -> None:
-        self._rng = rng
-        self._injected: dict[Call, list[_Injected]] = {call: [] for call in Call}
-
-    def inject(self, call: Call, fault: Fault, *, times: int | None, rate: float) -> None:
-        """Add a fault behind those that are already waiting."""
-        self._injected[call].append(_Injected(fault, times, rate))
-
-    def clear(self) -> None:
-        """Forget all faults."""
-        for waiting in self._injected.values():
-            waiting.clear()
-
-    def draw(self, call: Call) -> Drawn:
-        """Take what the next call meets: every delay, and the first other fault."""
-        waiting = self._injected[call]
-        if not waiting:
-            return Drawn()
-        delays: list[Delay] = []
-        fault: Fault | None = None
-        for entry in waiting:
-            is_delay = isinstance(entry.fault, Delay)
-            if (fault is not None and not is_delay) or not self._strikes(entry):
-                continue
-            if isinstance(entry.fault, Delay):
-                delays.append(entry.fault)
-            else:
-                fault = entry.fault
-        self._injected[call] = [entry for entry in waiting if entry.times_left != 0]
-        return Drawn(tuple(delays), fault)
-
-    def _strikes(self, entry: _Injected) -> bool:
-        if entry.rate < 1.0 and self._rng.random() >= entry.rate:
-            return False
-        if entry.times_left is not None:
-            entry.times_left -= 1
-        return True

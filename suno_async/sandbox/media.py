@@ -1,9 +1,14 @@
 """The file host: audio that is rendered when it is first asked for, streams, covers, ranges."""
 
 import asyncio
+import gzip
 import hashlib
+import itertools
+import math
 import re
+import zlib
 from collections import OrderedDict
+from collections.abc import Iterator
 from typing import TypeAlias
 
 from aiohttp import web
@@ -11,11 +16,11 @@ from attrs import frozen
 
 from suno_async.sandbox.activity import Activity
 from suno_async.sandbox.audio import Arrangement, accompany
-from suno_async.sandbox.exchange import send_part
-from suno_async.sandbox.faults import CutAfter, Fault, IgnoreRange, Throttle
+from suno_async.sandbox.media_faults import Served
 from suno_async.sandbox.wav import Stem
 
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
+_CHUNK_BYTES = 65_536
 _CACHE_BYTES = 64 * 1024 * 1024
 
 _Key: TypeAlias = tuple[str, int, int, Arrangement]
@@ -79,16 +84,15 @@ class Studio:
 
 
 async def serve(
-    request: web.BaseRequest, file: File, fault: Fault | None, activity: Activity
+    request: web.BaseRequest, file: File, how: Served, activity: Activity
 ) -> web.StreamResponse:
     """Answer a GET or HEAD of a file, whole or one range of it."""
-    size = len(file.data)
-    headers = {"ETag": file.etag, "Accept-Ranges": "bytes", "Content-Type": file.mime_type}
-    if isinstance(fault, IgnoreRange):
-        del headers["Accept-Ranges"]
-        span: tuple[int, int] | None = None
-    else:
-        span = _span(request, file.etag, size)
+    data = gzip.compress(file.data, 1, mtime=0) if how.gzip and not how.endless else file.data
+    size = len(data)
+    headers = _headers(file, how)
+    span = _span(request, headers.get("ETag", ""), size) if how.ranges else None
+    if span is None and how.unasked_bytes is not None:
+        span = 0, min(how.unasked_bytes, size)
     status, first, end = 200, 0, size
     if span is not None:
         status, (first, end) = 206, span
@@ -96,22 +100,32 @@ async def serve(
             headers["Content-Range"] = f"bytes */{size}"
             return web.Response(status=416, headers=headers)
         headers["Content-Range"] = f"bytes {first}-{end - 1}/{size}"
-    body = file.data if end - first == size else file.data[first:end]
+    headers.update(how.headers)
+    body = data if end - first == size else data[first:end]
     if request.method == "HEAD":
         headers["Content-Length"] = str(len(body))
         return web.Response(status=status, headers=headers)
-    if isinstance(fault, CutAfter):
-        part = body[: fault.size_bytes]
-        return await send_part(request, part, len(body), status=status, headers=headers)
-    if isinstance(fault, Throttle):
-        return await _drip(request, body, fault, activity, status=status, headers=headers)
+    if not how.length or how.endless or how.chunk_bytes or how.cut_after_bytes is not None:
+        response = web.StreamResponse(status=status, headers=headers)
+        return await _stream(request, response, body, how, activity)
     return web.Response(body=body, status=status, headers=headers)
+
+
+def _headers(file: File, how: Served) -> dict[str, str]:
+    headers = {"Content-Type": file.mime_type}
+    if how.ranges:
+        headers["Accept-Ranges"] = "bytes"
+    if how.etag != "none":
+        headers["ETag"] = file.etag if how.etag == "strong" else f"W/{file.etag}"
+    if how.gzip:
+        headers["Content-Encoding"] = "gzip"
+    return headers
 
 
 def _span(request: web.BaseRequest, etag: str, size: int) -> tuple[int, int] | None:
     """Work out the range asked for; an empty one can not be satisfied, None is everything."""
     match = _RANGE.fullmatch(request.headers.get("Range", "").strip())
-    if match is None or request.headers.get("If-Range", etag) != etag:
+    if match is None or not _unchanged(request, etag):
         return None
     first_text, last_text = match.groups()
     if first_text:
@@ -125,20 +139,44 @@ def _span(request: web.BaseRequest, etag: str, size: int) -> tuple[int, int] | N
     return None
 
 
-async def _drip(
+def _unchanged(request: web.BaseRequest, etag: str) -> bool:
+    """Tell whether `If-Range` allows a range; a weak tag never does (RFC 9110)."""
+    condition = request.headers.get("If-Range")
+    return condition is None or (condition == etag and not etag.startswith("W/"))
+
+
+async def _stream(
     request: web.BaseRequest,
+    response: web.StreamResponse,
     body: bytes,
-    fault: Throttle,
+    how: Served,
     activity: Activity,
-    *,
-    status: int,
-    headers: dict[str, str],
 ) -> web.StreamResponse:
-    response = web.StreamResponse(status=status, headers=headers)
-    response.content_length = len(body)
+    if how.length and not how.endless:
+        response.content_length = len(body)
+    if how.cut_after_bytes is not None:
+        response.force_close()
     await response.prepare(request)
-    for at in range(0, len(body), fault.chunk_bytes):
+    left = math.inf if how.cut_after_bytes is None else how.cut_after_bytes
+    for at, part in enumerate(_parts(body, how)):
+        if left <= 0:
+            break
         if at:
-            await activity.sleep(fault.pause_s)
-        await response.write(body[at : at + fault.chunk_bytes])
+            await activity.sleep(how.pause_s)
+        sent = part if len(part) <= left else part[: int(left)]
+        left -= len(sent)
+        await response.write(sent)
+    if how.cut_after_bytes is not None and request.transport is not None:
+        request.transport.close()
     return response
+
+
+def _parts(body: bytes, how: Served) -> Iterator[bytes]:
+    size = how.chunk_bytes or _CHUNK_BYTES
+    pack = zlib.compressobj(wbits=31) if how.gzip and how.endless else None
+    plain = (body[at : at + size] for at in range(0, len(body), size))
+    zeros = itertools.repeat(bytes(_CHUNK_BYTES)) if how.endless else ()
+    for part in itertools.chain(plain, zeros):
+        sent = part if pack is None else pack.compress(part)
+        if sent:
+            yield sent

@@ -8,7 +8,7 @@ import socket
 from collections.abc import Mapping
 from datetime import timedelta
 from types import MappingProxyType, TracebackType
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import aiohttp
 from aiohttp import web
@@ -16,16 +16,22 @@ from aiohttp import web
 from suno_async.clock import Clock, SystemClock
 from suno_async.sandbox.activity import Activity
 from suno_async.sandbox.callbacks import Courier, Delivery
-from suno_async.sandbox.calls import MEDIA_PATH, Calls
+from suno_async.sandbox.calls import Calls
 from suno_async.sandbox.dialect import Dialect
-from suno_async.sandbox.faults import Call, Fault, FaultBoard
+from suno_async.sandbox.faultboard import FaultBoard
+from suno_async.sandbox.faults import Call, Fault
+from suno_async.sandbox.files import FileHost
 from suno_async.sandbox.ledger import Charge, Ledger
 from suno_async.sandbox.log import Poll, RequestSeen, Submission
 from suno_async.sandbox.media import Studio
+from suno_async.sandbox.pace import Pace
 from suno_async.sandbox.service import Rules, Service
 from suno_async.sandbox.sources import SourceReader, StemReader
 from suno_async.sandbox.tasks import SandboxTask, TaskScript, Timings
 from suno_async.sandbox.uploads import UploadStore
+
+if TYPE_CHECKING:
+    from suno_async.session import SunoSession
 
 # How long requests that are being answered may go on once the sandbox stops.
 _GRACE_S = 0.05
@@ -112,6 +118,7 @@ class Sandbox:
             enabled=callbacks,
         )
         self._sources = SourceReader(self._read_own)
+        self._pace = Pace(time_scale, submissions_per_window, max_running)
         self._service = Service(
             Rules(
                 price=price,
@@ -133,6 +140,15 @@ class Sandbox:
             self._courier,
         )
         self._studio = Studio()
+        uploads = UploadStore(clock, upload_retention)
+        self._files = FileHost(
+            clock=clock,
+            activity=self._activity,
+            service=self._service,
+            faults=self._faults,
+            uploads=uploads,
+            studio=self._studio,
+        )
         self._calls = Calls(
             api_key=api_key,
             clock=clock,
@@ -140,16 +156,16 @@ class Sandbox:
             service=self._service,
             ledger=self._ledger,
             faults=self._faults,
-            uploads=UploadStore(clock, upload_retention),
-            studio=self._studio,
+            files=self._files,
+            uploads=uploads,
             sources=self._sources,
         )
         self._runner: web.ServerRunner | None = None
         self._server: web.Server | None = None
         self._listener: socket.socket | None = None
 
-    async def _read_own(self, path: str) -> bytes | None:
-        return await self._calls.read_own(path)
+    async def _read_own(self, target: str) -> bytes | None:
+        return await self._files.read(target)
 
     # --- life cycle
 
@@ -157,7 +173,7 @@ class Sandbox:
         await self.start()
         session = aiohttp.ClientSession(trust_env=False)
         self._sources.session = session
-        self._courier.start(session, self.base_url + MEDIA_PATH)
+        self._courier.start(session, self.base_url)
         return self
 
     async def __aexit__(
@@ -227,22 +243,60 @@ class Sandbox:
         """Let the next tasks follow these scripts, in this order."""
         self._service.scripts.extend(scripts)
 
-    def inject(self, call: Call, fault: Fault, *, times: int | None = 1, rate: float = 1.0) -> None:
+    def inject(
+        self,
+        call: Call,
+        fault: Fault,
+        *,
+        times: int | None = 1,
+        rate: float = 1.0,
+        about: str = "",
+    ) -> None:
         """Let a kind of call meet a fault.
 
-        A call meets the first injected fault that has not been used up, and every `Delay`.
+        A call meets the first injected fault that has not been used up and that applies to it
+        (`NeedsCookie` and `Unavailable` do not always), and every `Delay`.
 
         Args:
             call: Which calls.
             fault: What happens to them.
             times: How many calls meet it; None for all until `clear_faults`.
             rate: The probability that a call meets it, 0 to 1.
+            about: Only calls with this text in their path or query, such as a task's id of
+                record-info or a track's id of media.
         """
-        self._faults.inject(call, fault, times=times, rate=rate)
+        self._faults.inject(call, fault, times=times, rate=rate, about=about)
 
     def clear_faults(self) -> None:
         """Let everything work again."""
         self._faults.clear()
+
+    def session(self, **settings: Any) -> "SunoSession":
+        """Make a session (still to be entered) with the key, clock and pace of the sandbox.
+
+        Args:
+            settings: Arguments of `SunoSession`, over those that are chosen.
+        """
+        return self._pace.session(self, settings)
+
+    async def call_back(
+        self, task_id: str, kind: str = "complete", url: str | None = None
+    ) -> int | None:
+        """Send a callback about a task now, once, whatever its stage and its script.
+
+        Args:
+            task_id: The task.
+            kind: `text`, `first`, `complete` or `error`.
+            url: Where to; None is the task's own `callBackUrl`.
+
+        Returns:
+            The HTTP status of the answer; None without one.
+
+        Raises:
+            KeyError: There is no such task.
+            ValueError: The URL is not on this machine, or there is no such kind.
+        """
+        return await self._courier.send_now(self._service.tasks[task_id], kind, url)
 
     # --- what tests look at
 

@@ -144,9 +144,10 @@ class Service:
         moments = moments_of(
             stages, track_count=script.track_count, time_scale=self.rules.time_scale
         )
-        if not moments or moments[-1].status not in FAILURES:
+        usual = FAILURES.get(moments[-1].status or "") if moments else None
+        if usual is None:
             return moments, None, None
-        usual_code, usual_message = FAILURES[moments[-1].status]
+        usual_code, usual_message = usual
         return moments, usual_code if code is None else code, message or usual_message
 
     def _book(self, task: SandboxTask) -> None:

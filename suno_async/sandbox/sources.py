@@ -4,7 +4,7 @@ import hashlib
 import ipaddress
 import weakref
 from collections.abc import Awaitable, Callable
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 import aiohttp
 
@@ -18,10 +18,10 @@ _FETCH_LIMIT_BYTES = 100 * 1024 * 1024
 
 def is_loopback(url: str) -> bool:
     """Tell whether a URL's host is this machine."""
-    host = urlsplit(url).hostname or ""
-    if host == "localhost":
-        return True
     try:
+        host = urlsplit(url).hostname or ""
+        if host == "localhost":
+            return True
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
@@ -31,7 +31,7 @@ class SourceReader:
     """Read files by URL.
 
     Args:
-        read_own: Returns the file behind a path of the sandbox itself, or None.
+        read_own: Returns the file behind path and query of the sandbox itself, or None.
     """
 
     def __init__(self, read_own: Callable[[str], Awaitable[bytes | None]]) -> None:
@@ -47,14 +47,20 @@ class SourceReader:
         """
         if not is_loopback(url):
             raise Refusal(451, f"could not fetch {url}: the sandbox contacts this machine only")
-        parts = urlsplit(url)
-        if parts.port == self.port:
-            data = await self._read_own(unquote(parts.path))
-        else:
-            data = await self._fetch(url)
+        data = await self._own_or_other(url)
         if data is None:
             raise Refusal(451, f"could not fetch {url}: verify its access restrictions")
         return data
+
+    async def _own_or_other(self, url: str) -> bytes | None:
+        try:
+            parts = urlsplit(url)
+            own = parts.port == self.port
+        except ValueError as error:
+            raise Refusal(422, f"could not fetch {url}: {error}") from error
+        if not own:
+            return await self._fetch(url)
+        return await self._read_own(parts.path + (f"?{parts.query}" if parts.query else ""))
 
     async def _fetch(self, url: str) -> bytes | None:
         if self.session is None:
@@ -71,7 +77,7 @@ class SourceReader:
                     if len(data) > _FETCH_LIMIT_BYTES:
                         return None
                 return bytes(data)
-        except (aiohttp.ClientError, TimeoutError):
+        except (aiohttp.ClientError, TimeoutError, ValueError):
             return None
 
 

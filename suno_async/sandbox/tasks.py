@@ -5,7 +5,7 @@ import math
 import random
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from attrs import define, field, frozen
 
@@ -57,18 +57,25 @@ class ScriptStage:
     """One step of a scripted task.
 
     Args:
-        status: What record-info answers from then on; any string.
+        status: What record-info answers from then on; any string, or None.
         after_s: Seconds after the submission, multiplied by the sandbox's `time_scale`.
         finished_tracks: How many tracks have their audio by then; by default what the status
             means, and for a status that says nothing about tracks what was so before.
+        listed_tracks: How many tracks are there at all by then; by default all that the task
+            makes, once one is finished or the status means so.
+        error_code: An `errorCode` under a status that is no failure.
+        error_message: The text beside it.
     """
 
-    status: str
+    status: str | None
     after_s: float
     finished_tracks: int | None = None
+    listed_tracks: int | None = None
+    error_code: object = None
+    error_message: str | None = None
 
 
-StageForm: TypeAlias = ScriptStage | tuple[str, float] | tuple[str, float, int]
+StageForm: TypeAlias = ScriptStage | tuple[str | None, float] | tuple[str | None, float, int]
 
 
 def _to_stages(stages: Iterable[StageForm] | None) -> tuple[ScriptStage, ...] | None:
@@ -89,10 +96,17 @@ class CallbackScript:
     Args:
         send: Whether any is sent.
         only: The types that are sent (`text`, `first`, `complete`, `error`); None for all.
-        late_s: Seconds between reaching a stage and the first attempt, times `time_scale`.
+        late_s: Seconds between reaching a stage and the first attempt, times `time_scale`; a
+            callback with a negative number is ahead of the record.
         copies: How often each one is delivered; 2 delivers each twice.
         reverse: Whether all are held back until the last one is due and then sent last to first.
         upper_case: Whether `callbackType` is sent in upper case.
+        probe: Ask the URL with this method first, and send only if it answers with a 2xx.
+        add_slash: Whether the sender adds a slash to the URL's path.
+        compress: Whether the body comes with `Content-Encoding: gzip`.
+        content_type: What the body is called.
+        expect_continue: Whether the sender waits for `100 Continue` before it sends the body.
+        null_data: Whether the list of an `error` is null in place of empty.
     """
 
     send: bool = True
@@ -101,6 +115,12 @@ class CallbackScript:
     copies: int = 1
     reverse: bool = False
     upper_case: bool = False
+    probe: Literal["HEAD", "GET"] | None = None
+    add_slash: bool = False
+    compress: bool = False
+    content_type: str = "application/json; charset=utf-8"
+    expect_continue: bool = False
+    null_data: bool = False
 
 
 @frozen
@@ -146,9 +166,11 @@ class Moment:
     """What holds from some time after the submission on: status and number of tracks."""
 
     after_s: float
-    status: str
+    status: str | None
     listed_tracks: int
     finished_tracks: int
+    error_code: object = None
+    error_message: str | None = None
 
 
 @frozen
@@ -187,7 +209,14 @@ class SandboxTask:
         """Tell what holds at a position; 0 is PENDING."""
         return self.moments[position - 1] if position else _PENDING
 
-    def status(self, now: datetime) -> str:
+    def error(self, position: int) -> tuple[object, str | None]:
+        """Tell code and text of what went wrong by a position; None for each without."""
+        if self.failed and position == len(self.moments):
+            return self.error_code, self.error_message
+        moment = self.moment(position)
+        return moment.error_code, moment.error_message
+
+    def status(self, now: datetime) -> str | None:
         """Tell the status at some time (aware)."""
         return self.moment(self.position((now - self.submitted_at).total_seconds())).status
 
@@ -241,11 +270,20 @@ def moments_of(
             "TEXT_SUCCESS": (track_count, 0),
             "FIRST_SUCCESS": (track_count, min(1, track_count)),
             "SUCCESS": (track_count, track_count),
-        }.get(stage.status, (before.listed_tracks, before.finished_tracks))
+        }.get(stage.status or "", (before.listed_tracks, before.finished_tracks))
         if stage.finished_tracks is not None:
             finished = stage.finished_tracks
             listed = track_count if finished else listed
-        before = Moment(stage.after_s * time_scale, stage.status, listed, finished)
+        if stage.listed_tracks is not None:
+            listed, finished = stage.listed_tracks, min(finished, stage.listed_tracks)
+        before = Moment(
+            stage.after_s * time_scale,
+            stage.status,
+            listed,
+            finished,
+            stage.error_code,
+            stage.error_message,
+        )
         moments.append(before)
     return tuple(moments)
 

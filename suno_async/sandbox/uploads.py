@@ -8,7 +8,8 @@ from urllib.parse import quote
 from attrs import frozen
 
 from suno_async.clock import Clock
-from suno_async.sandbox.validation import Refusal
+from suno_async.sandbox.bodies import SentFile
+from suno_async.sandbox.validation import Refusal, is_text
 
 
 @frozen
@@ -39,20 +40,23 @@ class UploadStore:
         self._expire()
         return self._uploads.get(path)
 
-    def put(self, folder: str, name: str, data: bytes, mime_type: str | None = None) -> Upload:
+    def put(self, sent: SentFile) -> Upload:
         """Keep a file.
 
         Raises:
             Refusal: 422 for a folder or a name that can not be.
         """
+        folder, name = sent.folder, sent.name or f"{len(sent.data)}.bin"
+        if not is_text(folder) or not is_text(name):
+            raise Refusal(422, "uploadPath and fileName: must be valid Unicode")
         if not folder or folder != folder.strip("/") or _climbs(folder):
             raise Refusal(422, "uploadPath: must be a folder without leading or trailing slash")
-        if not name or "/" in name or _climbs(name):
+        if "/" in name or _climbs(name):
             raise Refusal(422, "fileName: must be a plain file name")
         self._expire()
         path = f"{folder}/{name}"
-        guessed = mimetypes.guess_type(name)[0] or mime_type or "application/octet-stream"
-        upload = Upload(path, data, guessed, self._clock.now())
+        guessed = mimetypes.guess_type(name)[0] or sent.mime_type or "application/octet-stream"
+        upload = Upload(path, sent.data, guessed, self._clock.now())
         self._uploads[path] = upload
         self._uploads.move_to_end(path)
         return upload

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from urllib.parse import urlsplit
 
 from attrs import frozen
@@ -16,6 +16,7 @@ _URLS = ("uploadUrl", "callBackUrl")
 _WEIGHTS = ("styleWeight", "weirdnessConstraint", "audioWeight")
 # upstream: a title has at most 100 characters, and a text that is too long is a 413
 _TITLE_LENGTH = 100
+_DEEPEST = 64
 
 
 @frozen
@@ -35,15 +36,36 @@ def parse_object(raw: bytes) -> dict[str, object]:
     """Read a JSON object; numbers with a fraction become `Decimal`, as they were written.
 
     Raises:
-        Refusal: It is something else.
+        Refusal: 422 when it is something else, is nested too deep, or holds half a surrogate
+            pair, which JSON can and UTF-8 can not.
     """
     try:
-        body: object = json.loads(raw, parse_float=Decimal, parse_constant=_no_constant)
+        body: object = json.loads(raw, parse_float=_decimal, parse_constant=_no_constant)
+    except RecursionError:
+        raise Refusal(422, "body: is nested too deep") from None
     except ValueError as error:
         raise Refusal(422, f"body: must be JSON ({error})") from error
     if not isinstance(body, dict):
         raise Refusal(422, "body: must be a JSON object")
+    for name, value in body.items():
+        _check_value(name if is_text(name) else "body", [name, value], 0)
     return body
+
+
+def _check_value(name: str, value: object, depth: int) -> None:
+    if depth > _DEEPEST:
+        raise Refusal(422, f"{name}: is nested too deep")
+    match value:
+        case str() if not is_text(value):
+            raise Refusal(422, f"{name}: must be valid Unicode")
+        case list():
+            parts = value
+        case dict():
+            parts = [*value.keys(), *value.values()]
+        case _:
+            return
+    for part in parts:
+        _check_value(name, part, depth + 1)
 
 
 def check_submission(body: Mapping[str, object]) -> None:
@@ -69,12 +91,22 @@ def check_submission(body: Mapping[str, object]) -> None:
         raise Refusal(413, f"title: must have at most {_TITLE_LENGTH} characters")
 
 
+def is_text(value: str) -> bool:
+    """Tell whether a string can be written as UTF-8."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _is_url(text: str) -> bool:
-    if any(character.isspace() for character in text):
+    if any(character.isspace() or ord(character) < 0x20 for character in text):
         return False
     try:
         parts = urlsplit(text)
         host = parts.hostname
+        _ = parts.port
     except ValueError:
         return False
     return parts.scheme in {"http", "https"} and bool(host)
@@ -84,6 +116,13 @@ def _is_weight(value: object) -> bool:
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
         return False
     return 0 <= value <= 1 and Decimal(value) % Decimal("0.01") == 0
+
+
+def _decimal(digits: str) -> Decimal:
+    try:
+        return Decimal(digits)
+    except InvalidOperation as error:
+        raise ValueError("a number is out of range") from error
 
 
 def _no_constant(name: str) -> object:

@@ -7,7 +7,7 @@ import hmac
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from aiohttp import web
@@ -24,13 +24,18 @@ class Receiver:
         self.url = ""
         self.bodies: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
+        self.methods: list[str] = []
+        self.paths: list[str] = []
         self.statuses: list[int] = []
         self.hang: asyncio.Event | None = None
 
     async def take(self, request: web.BaseRequest) -> web.Response:
         """Take one callback."""
-        self.bodies.append(json.loads(await request.read()))
-        self.headers.append(dict(request.headers))
+        self.methods.append(request.method)
+        if request.method == "POST":
+            self.bodies.append(json.loads(await request.read()))
+            self.headers.append(dict(request.headers))
+            self.paths.append(request.raw_path)
         if self.hang is not None:
             await self.hang.wait()
         status = self.statuses.pop(0) if self.statuses else 200
@@ -200,6 +205,145 @@ async def test_callbacks_can_be_late(receiver: Receiver) -> None:
         assert not receiver.bodies
         caller.clock.advance(1)
         await arrived(caller, 1, receiver)
+
+
+async def test_callbacks_can_be_ahead_of_the_record(receiver: Receiver) -> None:
+    """The callback tells everything, and record-info shows it only later."""
+    script = TaskScript(stages=[("SUCCESS", 65)], callbacks=CallbackScript(late_s=-60))
+    async with delivering(receiver, script) as (caller, task_id):
+        caller.clock.advance(5)
+        await arrived(caller, 1, receiver)
+        assert (await caller.details(task_id))["status"] == "PENDING"
+        caller.clock.advance(60)
+        assert (await caller.details(task_id))["status"] == "SUCCESS"
+    assert all(track["audio_url"] for track in receiver.bodies[0]["data"]["data"])
+
+
+async def test_a_stage_in_steps_is_called_back_once(receiver: Receiver) -> None:
+    """A status whose tracks come bit by bit is announced when they are there."""
+    script = TaskScript(stages=[("SUCCESS", 5, 0), ("SUCCESS", 10)])
+    async with delivering(receiver, script) as (caller, _):
+        caller.clock.advance(10)
+        await arrived(caller, 1, receiver)
+        assert caller.sandbox.deliveries[0].at == 10
+
+
+@pytest.mark.parametrize("method", ["HEAD", "GET"])
+async def test_a_sender_may_probe_first(receiver: Receiver, method: Literal["HEAD", "GET"]) -> None:
+    """It sends only to a URL that answers a probe with a 2xx."""
+    receiver.statuses = [200, 200, 405]
+    script = TaskScript(
+        stages=[("FIRST_SUCCESS", 5), ("SUCCESS", 9)], callbacks=CallbackScript(probe=method)
+    )
+    async with delivering(receiver, script, callback_attempts=1) as (caller, _):
+        for advance in (5, 4):
+            caller.clock.advance(advance)
+            await until(caller.sandbox.idle)
+        assert [delivery.status for delivery in caller.sandbox.deliveries] == [200, 405]
+    assert receiver.methods == [method, "POST", method]
+    assert receiver.kinds == ["first"]
+
+
+async def test_a_sender_may_add_a_slash(receiver: Receiver) -> None:
+    """The path ends in a slash, and the query is kept."""
+    how = CallbackScript(add_slash=True)
+    async with calling() as caller:
+        caller.sandbox.script(TaskScript(stages=(), callbacks=how))
+        task_id = await caller.submit(callBackUrl=f"{receiver.url}?a=1")
+        assert await caller.sandbox.call_back(task_id) == 200
+    assert receiver.paths == ["/callback/?a=1"]
+
+
+async def test_a_body_may_be_packed_and_called_text(receiver: Receiver) -> None:
+    """`Content-Encoding: gzip`, `text/plain`, and the wait for `100 Continue`."""
+    how = CallbackScript(compress=True, content_type="text/plain")
+    async with delivering(receiver, TaskScript(stages=(), callbacks=how)) as (caller, task_id):
+        assert await caller.sandbox.call_back(task_id) == 200
+    assert receiver.headers[0]["Content-Type"] == "text/plain"
+    assert receiver.headers[0]["Content-Encoding"] == "gzip"
+    assert receiver.kinds == ["complete"]
+
+
+async def test_a_sender_may_wait_before_the_body() -> None:
+    """With `Expect: 100-continue` the body is sent once the receiver asks for it."""
+    async with asyncio.timeout(5), _waiting_receiver() as (url, seen), calling() as caller:
+        how = CallbackScript(expect_continue=True)
+        caller.sandbox.script(TaskScript(stages=(), callbacks=how))
+        task_id = await caller.submit(callBackUrl=url)
+        assert await caller.sandbox.call_back(task_id) == 200
+    assert b"Expect: 100-continue" in seen[0]
+    assert b"callbackType" not in seen[0]
+    assert json.loads(seen[1])["data"]["task_id"] == task_id
+
+
+@asynccontextmanager
+async def _waiting_receiver() -> AsyncIterator[tuple[str, list[bytes]]]:
+    """Take one callback by hand: the head, then `100 Continue`, then the body."""
+    seen: list[bytes] = []
+
+    async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        seen.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        seen.append(await reader.readuntil(b"}}"))
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        writer.close()
+        await writer.wait_closed()
+
+    server = await asyncio.start_server(take, "127.0.0.1", 0)
+    yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/callback", seen
+    server.close()
+
+
+async def test_an_error_may_come_with_null_in_place_of_a_list(receiver: Receiver) -> None:
+    """`data: null`, with whatever code."""
+    script = TaskScript(
+        stages=[("GENERATE_AUDIO_FAILED", 5)],
+        error_code=451,
+        callbacks=CallbackScript(null_data=True),
+    )
+    async with delivering(receiver, script) as (caller, _):
+        caller.clock.advance(5)
+        await arrived(caller, 1, receiver)
+    assert (receiver.bodies[0]["code"], receiver.bodies[0]["data"]["data"]) == (451, None)
+
+
+async def test_one_can_be_sent_by_hand(receiver: Receiver) -> None:
+    """A callback goes out now, with what its stage has, however far the task is."""
+    async with delivering(receiver, callbacks=False) as (caller, task_id):
+        receiver.statuses = [204]
+        assert await caller.sandbox.call_back(task_id) == 204
+        assert await caller.sandbox.call_back(task_id, "first") == 200
+        assert (await caller.details(task_id))["status"] == "PENDING"
+    assert receiver.kinds == ["complete", "first"]
+    complete, first = (body["data"] for body in receiver.bodies)
+    assert complete["task_id"] == first["task_id"] == task_id
+    assert [bool(track["audio_url"]) for track in complete["data"]] == [True, True]
+    assert [bool(track["audio_url"]) for track in first["data"]] == [True, False]
+    assert [delivery.status for delivery in caller.sandbox.deliveries] == [204, 200]
+
+
+async def test_one_by_hand_may_be_about_what_never_happens(receiver: Receiver) -> None:
+    """A task that stays pending, or does not fail, can be called back about all the same."""
+    async with delivering(receiver, TaskScript(stages=())) as (caller, task_id):
+        assert await caller.sandbox.call_back(task_id, "complete") == 200
+        assert await caller.sandbox.call_back(task_id, "error") == 200
+    complete, error = receiver.bodies
+    assert all(track["audio_url"] for track in complete["data"]["data"])
+    assert (error["code"], error["data"]["data"]) == (500, [])
+
+
+async def test_one_by_hand_goes_where_it_is_told(receiver: Receiver) -> None:
+    """Another URL takes it; nobody there is None; another machine or kind is a mistake."""
+    async with calling() as caller:
+        task_id = await caller.submit()
+        assert await caller.sandbox.call_back(task_id, url=receiver.url) == 200
+        assert await caller.sandbox.call_back(task_id, url="http://127.0.0.1:9/x") is None
+        with pytest.raises(ValueError, match="this machine only"):
+            await caller.sandbox.call_back(task_id)
+        with pytest.raises(ValueError, match="kind"):
+            await caller.sandbox.call_back(task_id, "final", url=receiver.url)
+        with pytest.raises(KeyError):
+            await caller.sandbox.call_back("none")
 
 
 @pytest.mark.parametrize(

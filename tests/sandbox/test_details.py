@@ -12,7 +12,7 @@ from .caller import CREDITS, DETAILS, Caller, calling, song
 
 
 async def test_a_pending_task_has_no_response(caller: Caller) -> None:
-    """Right after the submission the record exists, in exactly the documented shape."""
+    """Right after the submission the record exists, in exactly the shape of a paid run."""
     task_id = await caller.submit()
     data = await caller.details(task_id)
     assert json.loads(data.pop("param")) == song()
@@ -21,11 +21,23 @@ async def test_a_pending_task_has_no_response(caller: Caller) -> None:
         "parentMusicId": "",
         "response": None,
         "status": "PENDING",
-        "type": "GENERATE",
-        "operationType": "generate",
+        "type": "chirp-bluejay",
+        "operationType": "underpainting",
         "errorCode": None,
         "errorMessage": None,
+        "createTime": 1767225600000,
     }
+
+
+async def test_the_documented_values_can_be_had() -> None:
+    """Without what paid runs showed, records are those of the documentation."""
+    async with calling(dialect=Dialect(values="documented"), timings=Timings(sigma=0)) as caller:
+        task_id = await caller.submit()
+        caller.clock.advance(130)
+        data = await caller.details(task_id)
+    assert (data["type"], data["operationType"]) == ("GENERATE", "generate")
+    assert "createTime" not in data
+    assert {track["modelName"] for track in data["response"]["sunoData"]} == {"chirp-v4-5-plus"}
 
 
 async def test_tracks_grow_stage_by_stage(caller: Caller) -> None:
@@ -68,7 +80,7 @@ async def test_a_track_has_the_documented_fields(caller: Caller) -> None:
         "streamAudioUrl": f"{media}/stream/{track['id']}.wav",
         "imageUrl": f"{media}/{track['id']}.png",
         "prompt": "[Verse] Take 2 of Relaxing Piano",
-        "modelName": "chirp-v5",
+        "modelName": "chirp-crow",
         "title": "Relaxing Piano",
         "tags": "relaxing, piano",
         "createTime": "2026-01-01 00:00:00",

@@ -1,0 +1,174 @@
+"""What no client should send: every answer is the service's refusal, and nothing is charged."""
+
+import base64
+import json
+from io import BytesIO
+from typing import Any
+
+import pytest
+
+from suno_async.sandbox import Call, Reply
+
+from .caller import CREDITS, DETAILS, SUBMIT, UPLOAD, UPLOAD_URL, Caller, song
+
+UPLOAD_BASE64 = "/file-upload/api/file-base64-upload"
+JSON = {"Content-Type": "application/json"}
+FORM = {"Content-Type": "multipart/form-data; boundary=x"}
+FOLDER = b'--x\r\nContent-Disposition: form-data; name="uploadPath"\r\n\r\nstems\r\n'
+FILE = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\n'
+
+
+def _text(**changes: object) -> bytes:
+    return json.dumps(song(**changes)).encode()
+
+
+@pytest.mark.parametrize(
+    ("body", "named"),
+    [
+        (b"[" * 100_000 + b"]" * 100_000, "too deep"),
+        (b'{"a":' * 100_000 + b"1" + b"}" * 100_000, "too deep"),
+        (_text(x=json.loads("[" * 100 + "]" * 100)), "x: is nested too deep"),
+        (_text(title="\ud800"), "title: must be valid Unicode"),
+        (_text(x=["\udfff"]), "x: must be valid Unicode"),
+        (_text(**{"\ud800": 1}), "valid Unicode"),
+        (_text(uploadUrl="http://127.0.0.1:99999/a"), "uploadUrl"),
+        (_text(uploadUrl="https://example.com:99999/a"), "uploadUrl"),
+        (_text(uploadUrl="http://[::1"), "uploadUrl"),
+        (_text(uploadUrl="http://127.0.0.1\x00/a"), "uploadUrl"),
+        (_text(callBackUrl="http://localhost:-1/"), "callBackUrl"),
+        (_text()[:-1] + b', "styleWeight": 1e999}', "styleWeight"),
+        (_text()[:-1] + b', "styleWeight": 1e99999999999999999999}', "out of range"),
+        (_text()[:-1] + b', "x": ' + b"9" * 5000 + b"}", "must be JSON"),
+        (_text()[:-1] + b', "x": NaN}', "must be JSON"),
+        (b"\xff\xfe{", "must be JSON"),
+        (b"", "must be JSON"),
+    ],
+    ids=str,
+)
+async def test_a_submission_of_garbage_is_a_422(caller: Caller, body: bytes, named: str) -> None:
+    """It is refused before a charge, in words."""
+    answer = await caller.post(SUBMIT, data=body, headers=JSON)
+    assert (answer["code"], answer["data"]) == (422, None)
+    assert named in answer["msg"]
+    assert not caller.sandbox.ledger
+
+
+async def test_a_body_that_is_too_large_is_a_413(caller: Caller) -> None:
+    """A megabyte of request is more than anybody needs."""
+    answer = await caller.post(SUBMIT, data=BytesIO(_text(x="x" * 2_000_000)), headers=JSON)
+    assert answer["code"] == 413
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+@pytest.mark.parametrize(("path", "headers"), [(SUBMIT, JSON), (UPLOAD, FORM)])
+async def test_a_plain_body_that_is_called_packed_is_a_422(
+    caller: Caller, path: str, headers: dict[str, str], encoding: str
+) -> None:
+    """It can not be read, and the next call works."""
+    headers = {**headers, "Content-Encoding": encoding}
+    answer = await caller.post(path, data=b"plain", headers=headers)
+    assert (answer["code"], "can not be read" in answer["msg"]) == (422, True)
+    assert (await caller.get(CREDITS))["code"] == 200
+
+
+async def test_a_fault_reads_off_a_body_that_can_not_be_read(caller: Caller) -> None:
+    """A gateway that answers by itself does not care for what it passes over."""
+    caller.sandbox.inject(Call.SUBMIT, Reply(503, {"code": 14}))
+    headers = {**JSON, "Content-Encoding": "gzip"}
+    assert await caller.post(SUBMIT, data=b"plain", headers=headers) == {"code": 14}
+
+
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [
+        (b"abc", {"Content-Type": "multipart/form-data"}),
+        (b"abc", {"Content-Type": "multipart/form-data; boundary=" + "x" * 100}),
+        (b"abc", FORM),
+        (FOLDER + FILE + b"abc", FORM),
+        (FOLDER + FILE, FORM),
+        (FOLDER + FILE + b"abc\r\n--x", FORM),
+        (FOLDER + b"--x\r\nContent-Dispo", FORM),
+        (FOLDER.replace(b"stems", b"\xff\xfe") + FILE + b"abc\r\n--x--\r\n", FORM),
+        (b"--x\r\nContent-Type: multipart/mixed; boundary=y\r\n\r\n--y--\r\n--x--\r\n", FORM),
+        (b"--x\r\n: : \x00\r\n\r\nabc\r\n--x--\r\n", FORM),
+    ],
+)
+async def test_a_broken_form_is_a_422(caller: Caller, body: bytes, headers: dict[str, str]) -> None:
+    """Without a boundary, cut anywhere, in no charset, nested, or with a broken header."""
+    answer = await caller.post(UPLOAD, data=body, headers=headers)
+    assert (answer["success"], answer["code"]) == (False, 422)
+
+
+@pytest.mark.parametrize("charset", ["klingon", "hex", "utf-16"])
+async def test_a_form_in_an_unknown_charset_is_a_422(caller: Caller, charset: str) -> None:
+    """Also one that Python knows and that is none of text."""
+    kind = f"\r\nContent-Type: text/plain; charset={charset}\r\n\r\n".encode()
+    body = FOLDER.replace(b"\r\n\r\n", kind) + FILE + b"abc\r\n--x--\r\n"
+    assert (await caller.post(UPLOAD, data=body, headers=FORM))["code"] == 422
+
+
+@pytest.mark.parametrize("url", ["http://[::1", "http://127.0.0.1:99999/", "http://a..b/", "x"])
+async def test_a_link_that_is_none_is_refused(caller: Caller, url: str) -> None:
+    """An upload by URL says that it can not be fetched."""
+    answer = await caller.post(UPLOAD_URL, json={"fileUrl": url, "uploadPath": "a"})
+    assert answer["code"] in {422, 451}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"base64Data": "a"},
+        {"base64Data": "####"},
+        {"base64Data": "é"},
+        {"base64Data": 5},
+        {"base64Data": "YWJj", "uploadPath": "/a"},
+        {"base64Data": "YWJj", "fileName": "\ud800"},
+    ],
+)
+async def test_base64_that_is_none_is_a_422(caller: Caller, fields: dict[str, object]) -> None:
+    """What can not be decoded or named is refused."""
+    body = json.dumps({"uploadPath": "a", **fields}).encode()
+    answer = await caller.post(UPLOAD_BASE64, data=body, headers=JSON)
+    assert (answer["success"], answer["code"]) == (False, 422)
+
+
+@pytest.mark.parametrize("prefix", ["", "data:audio/wav;base64,"])
+async def test_a_file_is_uploaded_as_base64(caller: Caller, prefix: str) -> None:
+    """Plain or as a data URL, it is kept like any other upload; large ones too."""
+    data = bytes(range(256)) * 20_000
+    body = {
+        "base64Data": prefix + base64.b64encode(data).decode(),
+        "uploadPath": "stems",
+        "fileName": "voice.wav",
+    }
+    sent = BytesIO(json.dumps(body).encode())
+    answer = await caller.post(UPLOAD_BASE64, data=sent, headers=JSON)
+    assert (answer["success"], answer["data"]["filePath"]) == (True, "stems/voice.wav")
+    assert (await caller.fetch(answer["data"]["downloadUrl"]))[1] == data
+
+
+@pytest.mark.parametrize("scheme", ["bearer", "BEARER", "Bearer"])
+async def test_the_name_of_the_scheme_has_no_case(caller: Caller, scheme: str) -> None:
+    """`bearer` is as good as `Bearer`; the key itself is what it is."""
+    url = caller.sandbox.base_url + CREDITS
+    _, body, _ = await caller.fetch(url, Authorization=f"{scheme} sandbox-key")
+    assert json.loads(body)["code"] == 200
+    for wrong in (f"{scheme} SANDBOX-KEY", f"{scheme}sandbox-key", "Basic sandbox-key", scheme):
+        _, body, _ = await caller.fetch(url, Authorization=wrong)
+        assert json.loads(body)["code"] == 401
+
+
+@pytest.mark.parametrize("first", ["9" * 5000, "٣"])
+async def test_a_range_of_garbage_is_ignored(caller: Caller, first: str) -> None:
+    """The whole file is served."""
+    url = await caller.upload(b"abc")
+    status, body, _ = await caller.fetch(url, Range=f"bytes={first}-")
+    assert (status, body) == (200, b"abc")
+
+
+@pytest.mark.parametrize("task_id", ["\x00", "a" * 7000, "ä"])
+async def test_an_id_of_garbage_is_unknown(caller: Caller, task_id: str) -> None:
+    """There is no such record."""
+    answer: Any = await caller.get(DETAILS, taskId=task_id)
+    assert answer["code"] == 422
