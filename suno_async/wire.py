@@ -10,12 +10,11 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from attrs import fields, frozen
 from cattrs import Converter
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
-from cattrs.preconf.json import make_converter
 
 from suno_async.errors import (
     ApiError,
@@ -27,6 +26,8 @@ from suno_async.errors import (
     api_error,
 )
 from suno_async.models import AddInstrumentalRequest, CallbackNotice, TaskDetails, TaskStatus, Track
+
+T = TypeVar("T")
 
 
 def _dumps(value: Any, /) -> bytes:
@@ -56,7 +57,7 @@ def loads(text: bytes | str) -> Any:
     """Read JSON, and forgive what cost no information that matters.
 
     A paid task must not be lost over half an emoji: lone surrogates and bytes that are no UTF-8
-    become U+FFFD, and NaN becomes null.
+    become U+FFFD, NaN and numbers of thousands of digits become null.
 
     Raises:
         ValueError: It is no JSON.
@@ -66,10 +67,17 @@ def loads(text: bytes | str) -> Any:
         return strict_loads(text)
     if isinstance(text, bytes):
         text = text.decode("utf-8-sig", "replace")
-    value = json.loads(text, parse_constant=lambda _: None)
+    value = json.loads(text, parse_constant=lambda _: None, parse_int=_short_integer)
     # through UTF-16, where a pair of surrogates is one character and half a pair is an error
     whole = json.dumps(value, ensure_ascii=False).encode("utf-16-le", "surrogatepass")
     return json.loads(whole.decode("utf-16-le", "replace"))
+
+
+def _short_integer(digits: str) -> int | None:
+    try:
+        return int(digits)
+    except ValueError:  # Python's own limit
+        return None
 
 
 def dumps(value: Any) -> bytes:
@@ -189,7 +197,7 @@ def read_credits(answer: Answer) -> float:
         ProtocolError: The answer has no balance.
     """
     data = read_data(answer)
-    balance = _number(data)
+    balance = _number(data.get("credits") if isinstance(data, dict) else data)
     if balance is None:
         raise unreadable(answer, "the balance is no number")
     return int(balance) if balance.is_integer() else balance
@@ -222,6 +230,8 @@ def _text(value: object, _: object = None) -> str | None:
 
 
 def _integer(value: object) -> int | None:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value  # also one that is too large for a float
     number = _number(value)
     return int(number) if number is not None and number.is_integer() else None
 
@@ -263,24 +273,35 @@ def _status(value: object, _: object = None) -> TaskStatus | str:
     if text is None:
         return TaskStatus.PENDING
     try:
-        return TaskStatus(text.upper())
+        return TaskStatus(text.strip().upper())
     except ValueError:
         return text
 
 
-def _object(value: object) -> dict[str, Any]:
-    """Read an object that may have been sent as a JSON string (seen); anything else is empty."""
-    if isinstance(value, str):
-        try:
-            value = loads(value)
-        except (ValueError, RecursionError):
-            return {}
-    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+def _parsed(value: object) -> object:
+    """Read what may have been sent as JSON in a string (seen); what is no JSON is None."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return loads(value)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _first(read: Callable[[object], T | None], names: Iterable[str], *holders: object) -> T | None:
+    """Take the first value that says something, under any of its names, in any of its places."""
+    for holder in holders:
+        if isinstance(holder, dict):
+            given = cast("dict[str, object]", holder)
+            for name in names:
+                if (value := read(given.get(name))) is not None:
+                    return value
+    return None
 
 
 # --- the converter --------------------------------------------------------------------------------
 
-converter: Converter = make_converter()
+converter: Converter = Converter(detailed_validation=False)
 
 
 def _camel(name: str) -> str:
@@ -288,20 +309,22 @@ def _camel(name: str) -> str:
     return head + "".join(part.title() for part in tail)
 
 
-# docs: the original CDN's URLs come under these names too; the plain one is preferred
-_SOURCES = ("audio_url", "stream_audio_url", "image_url")
-_TRACK_SPELLINGS: Mapping[str, tuple[str, ...]] = {
-    a.name: (a.name, _camel(a.name))
-    + ((f"source_{a.name}", _camel(f"source_{a.name}")) if a.name in _SOURCES else ())
-    for a in fields(Track)
+# seen: each field in either spelling
+_TRACK_FIELDS: Mapping[str, str] = {
+    spelling: a.name for a in fields(Track) for spelling in (_camel(a.name), a.name)
 }
+_TRACK_IDS = ("audioId", "audio_id")
 
 
 def _canonical_track(item: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        name: next((item[key] for key in spellings if item.get(key) not in (None, "")), None)
-        for name, spellings in _TRACK_SPELLINGS.items()
-    }
+    given: dict[str, Any] = {}
+    for spelling, value in item.items():
+        name = _TRACK_FIELDS.get(spelling)
+        if name is not None and value is not None and value != "":
+            given.setdefault(name, value)
+    if "id" not in given:
+        given["id"] = _first(_text, _TRACK_IDS, item)
+    return given
 
 
 _track_of_canonical = make_dict_structure_fn(
@@ -316,11 +339,28 @@ _track_of_canonical = make_dict_structure_fn(
 )
 
 
-def _tracks(items: object) -> tuple[Track, ...]:
-    if not isinstance(items, list | tuple):
-        return ()
-    listed = cast("Iterable[object]", items)
-    return tuple(_track(item) for item in listed if isinstance(item, dict))
+# docs, and seen: where the list of tracks is, when it is not the value itself
+_LISTS = ("sunoData", "suno_data", "data")
+_TASK_IDS = ("taskId", "task_id")
+_ERROR_CODES = ("errorCode", "error_code")
+_ERROR_TEXTS = ("errorMessage", "errorMsg", "error_message", "error_msg")
+_TEXTS = ("msg", "message")
+
+
+def _tracks(*places: object) -> tuple[Track, ...]:
+    """Read the list of tracks: one of the places itself, or under one of its names in one."""
+    for place in places:
+        if isinstance(place, list) and (found := _listed(place)):
+            return found
+    return _first(_listed, _LISTS, *places) or ()
+
+
+def _listed(items: object) -> tuple[Track, ...] | None:
+    items = _parsed(items)
+    if not isinstance(items, list):
+        return None
+    listed = cast("list[object]", items)
+    return tuple(_track(item) for item in listed if isinstance(item, dict)) or None
 
 
 def _track(item: Any, _: object = None) -> Track:
@@ -329,15 +369,16 @@ def _track(item: Any, _: object = None) -> Track:
 
 def details_from(data: dict[str, Any], task_id: str) -> TaskDetails:
     """Build details from the service's `data`, whichever of its forms it has."""
-    response = _object(data.get("response"))
+    response = _parsed(data.get("response"))
+    code = cast("int | str | None", _first(_error_code, _ERROR_CODES, data, response))
     return TaskDetails(
-        task_id=_text(data.get("taskId")) or _text(response.get("taskId")) or task_id,
+        task_id=_first(_text, _TASK_IDS, data, response) or task_id,
         status=_status(data.get("status")),
-        tracks=_tracks(response.get("sunoData") or response.get("suno_data")),
-        error_code=_error_code(data.get("errorCode")),
-        error_message=_text(data.get("errorMessage")),
+        tracks=_tracks(response, data),
+        error_code=code,
+        error_message=_first(_text, _ERROR_TEXTS, data, response),
         type=_text(data.get("type")),
-        operation_type=_text(data.get("operationType")),
+        operation_type=_first(_text, ("operationType", "operation_type"), data),
         raw=data,
     )
 
@@ -348,18 +389,18 @@ def notice_from(posted: dict[str, Any]) -> CallbackNotice:
     Raises:
         CallbackRejected: It names no task.
     """
-    data = _object(posted.get("data"))
-    task_id = _text(data.get("task_id")) or _text(data.get("taskId"))
+    data = _parsed(posted.get("data"))
+    task_id = _first(_text, _TASK_IDS, data, posted)
     if task_id is None:
         raise CallbackRejected("no task id in it")
-    kind = _text(data.get("callbackType")) or _text(data.get("callback_type")) or ""
+    kind = _first(_text, ("callbackType", "callback_type"), data, posted) or ""
     code = _integer(posted.get("code"))
     return CallbackNotice(
-        kind=kind.lower(),
+        kind=kind.strip().lower(),
         task_id=task_id,
         code=200 if code is None else code,
-        message=_text(posted.get("msg")) or _text(posted.get("message")),
-        tracks=_tracks(data.get("data")),
+        message=_first(_text, _TEXTS, posted),
+        tracks=_tracks(data),
         raw=posted,
     )
 
