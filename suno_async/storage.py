@@ -54,7 +54,8 @@ for _kind in (str, int, bool):
 
 @converter.register_unstructure_hook
 def _float_to_json(value: float) -> float | str:
-    return value if math.isfinite(value) else str(value)
+    # what is declared a float may be an integer, and too large for one
+    return value if isinstance(value, int) or math.isfinite(value) else str(value)
 
 
 @converter.register_structure_hook
@@ -87,7 +88,10 @@ def _timedelta_to_json(value: timedelta) -> float | list[int]:
 
 @converter.register_structure_hook
 def _timedelta_from_json(value: Any, _: object) -> timedelta:
-    return timedelta(*value) if isinstance(value, list) else timedelta(seconds=value)
+    if isinstance(value, list):
+        days, seconds, microseconds = cast("list[float]", value)
+        return timedelta(days, seconds, microseconds)
+    return timedelta(seconds=_float_from_json(value, float))
 
 
 converter.register_unstructure_hook(Path, str)
