@@ -51,8 +51,9 @@ from suno_async.models import (
 from suno_async.observe import Observation, Observer, SessionStats
 from suno_async.retry import RetryPolicy
 from suno_async.session import SunoSession
+from suno_async.storage import from_json, to_json
 from suno_async.task import InstrumentalTask
-from suno_async.wire import ReplayGuard, from_json, parse_callback, to_json
+from suno_async.webhook import ReplayGuard, parse_callback
 
 __version__ = "0.1.0"
 

@@ -30,7 +30,8 @@ from attrs import evolve, frozen
 from suno_async.clock import Clock, SystemClock
 from suno_async.errors import CallbackRejected, InvalidRequest
 from suno_async.models import CallbackNotice, check_url
-from suno_async.wire import dumps, parse_callback
+from suno_async.webhook import parse_callback
+from suno_async.wire import dumps
 
 if TYPE_CHECKING:
     from aiohttp import web

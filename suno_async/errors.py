@@ -2,9 +2,12 @@
 
 import re
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import define, field
+
+if TYPE_CHECKING:  # the models import this module
+    from suno_async.models import TaskDetails, Track
 
 
 @define(slots=False)
@@ -27,7 +30,7 @@ class InvalidRequest(SunoError, ValueError):
     rule: str
 
     def __str__(self) -> str:
-        return f"{self.field} {self.rule}, not {_shortened(repr(self.value))}"
+        return f"{self.field} {self.rule}, not {_shortened(_shown(self.value))}"
 
 
 @define(slots=False)
@@ -264,23 +267,43 @@ class GenerationFailed(TaskError):
         error_code: Its code, such as 413 when the uploaded audio matches an existing work.
         error_message: Its explanation.
         refunded: True when the service says that the credits are back (531): safe to submit again.
+        tracks: The tracks that were finished all the same: they have their audio.
     """
 
     status: str
     error_code: int | str | None = None
     error_message: str | None = None
     refunded: bool = False
+    tracks: "tuple[Track, ...]" = ()
 
     def __str__(self) -> str:
         code = f" {self.error_code}" if self.error_code is not None else ""
         why = f": {self.error_message}" if self.error_message else ""
         refund = "; the credits were refunded" if self.refunded else ""
-        return f"task {self.task_id} ended as {self.status}{code}{why}{refund}"
+        saved = f"; finished tracks: {len(self.tracks)}" if self.tracks else ""
+        return f"task {self.task_id} ended as {self.status}{code}{why}{refund}{saved}"
 
 
 @define(slots=False)
 class ContentRejected(GenerationFailed):
     """The content was refused: by the word filter, or because it matches a protected work."""
+
+
+@define(slots=False)
+class AudioMissing(TaskError):
+    """The service calls the task complete, and for ten minutes of looks no track had its audio.
+
+    Attributes:
+        details: The last answer about the task, or None.
+    """
+
+    details: "TaskDetails | None" = None
+
+    def __str__(self) -> str:
+        return (
+            f"task {self.task_id} is called complete, but no track has its audio; "
+            "re-attach to it later, or show its id to the service's support"
+        )
 
 
 @define(slots=False)
@@ -409,6 +432,13 @@ def _advice(error: ApiError) -> str:
         waited = error.retry_after
         advice += " later" if waited is None else f" in {waited.total_seconds():g} s"
     return advice and f"; {advice}"
+
+
+def _shown(value: object) -> str:
+    try:
+        return repr(value)
+    except Exception as error:  # noqa: BLE001 - it is anybody's class, or a number of 5,000 digits
+        return f"<{type(value).__name__} without a repr: {type(error).__name__}>"
 
 
 def _shortened(text: str, limit: int = 120) -> str:

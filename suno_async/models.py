@@ -4,11 +4,11 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any, TypeVar, cast
-from urllib.parse import urlsplit
 
 from attrs import Attribute, AttrsInstance, field, fields, frozen
 
 from suno_async.errors import InvalidRequest, SunoError
+from suno_async.uri import uri_of
 
 # spec: generated files are retained for 14 days
 RETENTION = timedelta(days=14)
@@ -47,7 +47,7 @@ _STAGES = tuple(Stage)
 
 
 class TaskStatus(StrEnum):
-    """The states of a task that the service documents (docs); new ones arrive as plain text."""
+    """The states of a task: documented (docs), and two seen; new ones arrive as plain text."""
 
     PENDING = "PENDING"
     TEXT_SUCCESS = "TEXT_SUCCESS"
@@ -57,20 +57,25 @@ class TaskStatus(StrEnum):
     GENERATE_AUDIO_FAILED = "GENERATE_AUDIO_FAILED"
     SENSITIVE_WORD_ERROR = "SENSITIVE_WORD_ERROR"
     CALLBACK_EXCEPTION = "CALLBACK_EXCEPTION"
+    GENERATING = "GENERATING"
+    FAILED = "FAILED"
 
 
 _STAGE_OF_STATUS: dict[str, Stage] = {
     TaskStatus.TEXT_SUCCESS: Stage.TEXT,
     TaskStatus.FIRST_SUCCESS: Stage.FIRST,
-    TaskStatus.SUCCESS: Stage.COMPLETE,
+    TaskStatus.SUCCESS: Stage.TEXT,  # more than that, the audio has to prove
 }
 _FAILED = frozenset(
     {
         TaskStatus.CREATE_TASK_FAILED,
         TaskStatus.GENERATE_AUDIO_FAILED,
         TaskStatus.SENSITIVE_WORD_ERROR,
+        TaskStatus.FAILED,
     }
 )
+# an error code under these may be about the callback, or left over: the audio decides
+_DECIDED_BY_AUDIO = frozenset({TaskStatus.SUCCESS, TaskStatus.CALLBACK_EXCEPTION})
 
 
 class _Readable:
@@ -100,7 +105,11 @@ def _brief(value: object) -> str:
 def _text(_: Any, attribute: "Attribute[str]", value: object) -> None:
     if not isinstance(value, str) or not value.strip():
         raise InvalidRequest(attribute.name, value, "must be text that is not blank")
-    if not _is_unicode(value):
+    _any_text(_, attribute, value)
+
+
+def _any_text(_: Any, attribute: "Attribute[str]", value: object) -> None:
+    if not isinstance(value, str) or not _is_unicode(value):
         raise InvalidRequest(attribute.name, value, "must be text that UTF-8 can carry")
 
 
@@ -113,32 +122,20 @@ def _is_unicode(text: str) -> bool:
 
 
 def check_url(name: str, value: object) -> None:
-    """Refuse what is not an absolute http or https URL with a host.
+    """Refuse what is no absolute http or https URL, and cannot be made a URI.
 
     Raises:
-        InvalidRequest: It is not; `name` says which argument.
+        InvalidRequest: It cannot; `name` says which argument.
     """
-    rule = "must be an http or https URL with a host"
-    if not isinstance(value, str) or not _is_unicode(value):
-        raise InvalidRequest(name, value, rule)
-    if any(ch.isspace() or not ch.isprintable() for ch in value):
-        raise InvalidRequest(name, value, f"{rule}, without white space")
-    try:
-        parts = urlsplit(value)
-        _ = parts.port
-    except ValueError as error:
-        raise InvalidRequest(name, value, rule) from error
-    if parts.scheme.lower() not in {"http", "https"} or not parts.hostname:
-        raise InvalidRequest(name, value, rule)
+    uri_of(name, value)
 
 
-def _url(_: Any, attribute: "Attribute[str]", value: object) -> None:
-    check_url(attribute.name, value)
+def _upload_url(value: str) -> str:
+    return uri_of("upload_url", value)
 
 
-def _optional_url(_: Any, attribute: "Attribute[str | None]", value: object) -> None:
-    if value is not None:
-        check_url(attribute.name, value)
+def _callback_url(value: str | None) -> str | None:
+    return None if value is None else uri_of("callback_url", value)
 
 
 def _member(kind: type[E], name: str, value: str) -> E:
@@ -183,32 +180,35 @@ class AddInstrumentalRequest(_Readable):
     It is checked when it is made, so that no credit or slot is spent on what the service refuses.
 
     Args:
-        upload_url: Where the service fetches the stem: an http or https URL.
+        upload_url: Where the service fetches the stem: an http or https URL. The attribute is a
+            URI: an international host becomes IDNA, characters that no URI has are
+            percent-encoded, escapes that are there stay as they are.
         title: Shown in the player and used as file name. The specification sets no limit;
             upstream providers document 100 characters.
         tags: Styles to include, such as `relaxing, piano, soothing`.
-        negative_tags: Styles to exclude, such as `heavy metal, fast drums`.
+        negative_tags: Styles to exclude, such as `heavy metal, fast drums`; may be empty.
         model: The model; None leaves it to the service, which takes `V4_5PLUS` (spec).
         vocal_gender: `m` or `f`; raises the probability only (spec).
         style_weight: How closely to follow the style: 0 to 1, at most two decimals.
         weirdness_constraint: How far to stray: 0 to 1, at most two decimals.
         audio_weight: How much the stem counts: 0 to 1, at most two decimals.
-        callback_url: Where the service reports this task's stages; None takes the session's.
+        callback_url: Where the service reports this task's stages, made a URI as well; None takes
+            the session's.
 
     Raises:
         InvalidRequest: A value breaks its rule; it names the field, the value and the rule.
     """
 
-    upload_url: str = field(validator=_url)
+    upload_url: str = field(converter=_upload_url)
     title: str = field(validator=_text)
     tags: str = field(validator=_text)
-    negative_tags: str = field(validator=_text)
+    negative_tags: str = field(validator=_any_text)
     model: Model | None = field(default=None, converter=_model)
     vocal_gender: VocalGender | None = field(default=None, converter=_vocal_gender)
     style_weight: float | None = field(default=None, converter=_float, validator=_weight)
     weirdness_constraint: float | None = field(default=None, converter=_float, validator=_weight)
     audio_weight: float | None = field(default=None, converter=_float, validator=_weight)
-    callback_url: str | None = field(default=None, validator=_optional_url)
+    callback_url: str | None = field(default=None, converter=_callback_url)
 
 
 @frozen(repr=False)
@@ -226,6 +226,9 @@ class Track(_Readable):
         tags: Its styles.
         create_time: When it was made (aware; the service gives no zone, UTC is assumed).
         duration: Its length in seconds.
+        source_audio_url: Where the original CDN has the finished audio; see `audio_urls`.
+        source_stream_audio_url: Where the original CDN streams it.
+        source_image_url: The cover image at the original CDN.
     """
 
     id: str | None = None
@@ -238,6 +241,28 @@ class Track(_Readable):
     tags: str | None = field(default=None, repr=False)
     create_time: datetime | None = field(default=None, repr=False)
     duration: float | None = None
+    source_audio_url: str | None = field(default=None, repr=False)
+    source_stream_audio_url: str | None = field(default=None, repr=False)
+    source_image_url: str | None = field(default=None, repr=False)
+
+    @property
+    def audio_urls(self) -> tuple[str, ...]:
+        """Where the finished audio is: `audio_url` first, then its source; none until then."""
+        known = dict.fromkeys((self.audio_url, self.source_audio_url))
+        return tuple(url for url in known if url)
+
+    @property
+    def has_audio(self) -> bool:
+        """Whether the finished audio is anywhere: under `audio_url` or its source alone."""
+        return bool(self.audio_urls)
+
+
+def _error_code(value: int | str | None) -> int | str | None:
+    return None if value in _NO_ERROR_CODES else value
+
+
+# seen: these say nothing
+_NO_ERROR_CODES = (None, 0, "0", "")
 
 
 @frozen(repr=False)
@@ -248,7 +273,8 @@ class TaskDetails(_Readable):
         task_id: The task.
         status: The service's status; plain text when it is one that is not documented.
         tracks: None, one or (normally, when complete) two tracks, in the service's order.
-        error_code: The code of a failure, such as 413 or 531.
+        error_code: The code of a failure, such as 413 or 531, under whatever status. None when
+            there is none: the 0 and `""` that say nothing become None here, and here alone.
         error_message: Its explanation.
         type: The service's kind of task, such as `GENERATE`.
         operation_type: The operation, such as `generate`.
@@ -258,34 +284,42 @@ class TaskDetails(_Readable):
     task_id: str
     status: TaskStatus | str
     tracks: tuple[Track, ...] = ()
-    error_code: int | str | None = None
+    error_code: int | str | None = field(default=None, converter=_error_code)
     error_message: str | None = None
     type: str | None = field(default=None, repr=False)
     operation_type: str | None = field(default=None, repr=False)
     raw: dict[str, Any] = field(factory=dict[str, Any], repr=False, eq=False)
 
     @property
+    def finished(self) -> tuple[Track, ...]:
+        """The tracks that have their audio, in the service's order."""
+        return tuple(track for track in self.tracks if track.has_audio)
+
+    @property
     def stage(self) -> Stage | None:
         """The furthest stage that this answer proves, or None.
 
-        A documented status says it. For the others the tracks do: after `CALLBACK_EXCEPTION` a
-        task whose listed tracks all have audio is complete (seen), an unknown status is complete
-        with two such tracks, and one track with audio proves `first`.
+        `complete` means audio. `SUCCESS` proves it when every listed track has its audio, and any
+        other status, but one that failed, when two have and none lacks it (seen). A track that
+        has its audio proves `first`, as `FIRST_SUCCESS` does. `SUCCESS` whose tracks are still
+        missing proves no more than `text`.
         """
-        if stage := _STAGE_OF_STATUS.get(self.status):
-            return stage
-        finished = sum(track.audio_url is not None for track in self.tracks)
-        if self.status == TaskStatus.PENDING or not finished:
-            return None
-        if self.failed or finished < len(self.tracks):
-            return Stage.FIRST
-        enough = 1 if self.status == TaskStatus.CALLBACK_EXCEPTION else 2
-        return Stage.COMPLETE if finished >= enough else Stage.FIRST
+        finished = len(self.finished)
+        if not finished:
+            return _STAGE_OF_STATUS.get(self.status)
+        enough = 1 if self.status == TaskStatus.SUCCESS else 2
+        whole = enough <= finished == len(self.tracks)
+        return Stage.COMPLETE if whole and not self.failed else Stage.FIRST
 
     @property
     def failed(self) -> bool:
-        """Whether the service gave up on the task."""
-        return self.status in _FAILED
+        """Whether the answer says that the service gave up on the task.
+
+        By its status, or by an error code under a status that lingers, such as `PENDING` (seen).
+        Under `SUCCESS` and `CALLBACK_EXCEPTION` a code says nothing: there the audio decides.
+        """
+        refused = self.error_code is not None and self.status not in _DECIDED_BY_AUDIO
+        return refused or self.status in _FAILED
 
 
 @frozen(repr=False)
@@ -342,6 +376,22 @@ class CallbackNotice(_Readable):
         return self.kind == "error" or self.code != 200
 
 
+class _Said:
+    """An error as a value: what it says counts, while errors are told apart by identity."""
+
+    def __init__(self, error: SunoError | None) -> None:
+        self._error = error
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, _Said) or type(self._error) is not type(other._error):
+            return False
+        names = [a.name for a in fields(type(self._error))] if self._error is not None else []
+        return all(getattr(self._error, name) == getattr(other._error, name) for name in names)
+
+    def __hash__(self) -> int:
+        return hash(type(self._error))  # what it says may have none
+
+
 @frozen(repr=False)
 class Outcome(_Readable):
     """How one request of a batch ended.
@@ -358,7 +408,7 @@ class Outcome(_Readable):
     request: AddInstrumentalRequest
     task_id: str | None = None
     details: TaskDetails | None = None
-    error: SunoError | None = field(default=None, eq=repr)
+    error: SunoError | None = field(default=None, eq=_Said)
 
     @property
     def ok(self) -> bool:

@@ -5,35 +5,29 @@ Nothing here does input or output: bytes in, values or exceptions out. The servi
 `TaskDetails.raw`, unknown values become plain text or None.
 """
 
-import base64
-import hashlib
-import hmac
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from itertools import islice
 from typing import Any, TypeVar, cast
 
 from attrs import field, fields, frozen
 from cattrs import Converter
-from cattrs.errors import BaseValidationError
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
-from cattrs.preconf.json import make_converter
 
-from suno_async import errors
 from suno_async.errors import (
     ApiError,
     AuthenticationError,
     CallbackRejected,
-    InvalidRequest,
     ProtocolError,
     RateLimited,
     SunoError,
     api_error,
 )
 from suno_async.models import AddInstrumentalRequest, CallbackNotice, TaskDetails, TaskStatus, Track
+
+T = TypeVar("T")
 
 
 def _dumps(value: Any, /) -> bytes:
@@ -63,7 +57,7 @@ def loads(text: bytes | str) -> Any:
     """Read JSON, and forgive what cost no information that matters.
 
     A paid task must not be lost over half an emoji: lone surrogates and bytes that are no UTF-8
-    become U+FFFD, and NaN becomes null.
+    become U+FFFD, NaN and numbers of thousands of digits become null.
 
     Raises:
         ValueError: It is no JSON.
@@ -73,10 +67,17 @@ def loads(text: bytes | str) -> Any:
         return strict_loads(text)
     if isinstance(text, bytes):
         text = text.decode("utf-8-sig", "replace")
-    value = json.loads(text, parse_constant=lambda _: None)
+    value = json.loads(text, parse_constant=lambda _: None, parse_int=_short_integer)
     # through UTF-16, where a pair of surrogates is one character and half a pair is an error
     whole = json.dumps(value, ensure_ascii=False).encode("utf-16-le", "surrogatepass")
     return json.loads(whole.decode("utf-16-le", "replace"))
+
+
+def _short_integer(digits: str) -> int | None:
+    try:
+        return int(digits)
+    except ValueError:  # Python's own limit
+        return None
 
 
 def dumps(value: Any) -> bytes:
@@ -86,8 +87,6 @@ def dumps(value: Any) -> bytes:
     except (TypeError, UnicodeEncodeError):
         return json.dumps(value, separators=(",", ":")).encode()
 
-
-T = TypeVar("T")
 
 # what is shown of texts from outside
 LONGEST_MESSAGE = 2_000
@@ -251,7 +250,7 @@ def read_credits(answer: Answer) -> float:
         ProtocolError: The answer has no balance.
     """
     data = read_data(answer)
-    balance = _number(data)
+    balance = _number(data.get("credits") if isinstance(data, dict) else data)
     if balance is None:
         raise unreadable(answer, "the balance is no number")
     return int(balance) if balance.is_integer() else balance
@@ -284,6 +283,8 @@ def _text(value: object, _: object = None) -> str | None:
 
 
 def _integer(value: object) -> int | None:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value  # also one that is too large for a float
     number = _number(value)
     return int(number) if number is not None and number.is_integer() else None
 
@@ -325,24 +326,35 @@ def _status(value: object, _: object = None) -> TaskStatus | str:
     if text is None:
         return TaskStatus.PENDING
     try:
-        return TaskStatus(text.upper())
+        return TaskStatus(text.strip().upper())
     except ValueError:
         return text
 
 
-def _object(value: object) -> dict[str, Any]:
-    """Read an object that may have been sent as a JSON string (seen); anything else is empty."""
-    if isinstance(value, str):
-        try:
-            value = loads(value)
-        except (ValueError, RecursionError):
-            return {}
-    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+def _parsed(value: object) -> object:
+    """Read what may have been sent as JSON in a string (seen); what is no JSON is None."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return loads(value)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _first(read: Callable[[object], T | None], names: Iterable[str], *holders: object) -> T | None:
+    """Take the first value that says something, under any of its names, in any of its places."""
+    for holder in holders:
+        if isinstance(holder, dict):
+            given = cast("dict[str, object]", holder)
+            for name in names:
+                if (value := read(given.get(name))) is not None:
+                    return value
+    return None
 
 
 # --- the converter --------------------------------------------------------------------------------
 
-converter: Converter = make_converter()
+converter: Converter = Converter(detailed_validation=False)
 
 
 def _camel(name: str) -> str:
@@ -350,20 +362,22 @@ def _camel(name: str) -> str:
     return head + "".join(part.title() for part in tail)
 
 
-# docs: the original CDN's URLs come under these names too; the plain one is preferred
-_SOURCES = ("audio_url", "stream_audio_url", "image_url")
-_TRACK_SPELLINGS: Mapping[str, tuple[str, ...]] = {
-    a.name: (a.name, _camel(a.name))
-    + ((f"source_{a.name}", _camel(f"source_{a.name}")) if a.name in _SOURCES else ())
-    for a in fields(Track)
+# seen: each field in either spelling
+_TRACK_FIELDS: Mapping[str, str] = {
+    spelling: a.name for a in fields(Track) for spelling in (_camel(a.name), a.name)
 }
+_TRACK_IDS = ("audioId", "audio_id")
 
 
 def _canonical_track(item: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        name: next((item[key] for key in spellings if item.get(key) not in (None, "")), None)
-        for name, spellings in _TRACK_SPELLINGS.items()
-    }
+    given: dict[str, Any] = {}
+    for spelling, value in item.items():
+        name = _TRACK_FIELDS.get(spelling)
+        if name is not None and value is not None and value != "":
+            given.setdefault(name, value)
+    if "id" not in given:
+        given["id"] = _first(_text, _TRACK_IDS, item)
+    return given
 
 
 _track_of_canonical = make_dict_structure_fn(
@@ -378,147 +392,73 @@ _track_of_canonical = make_dict_structure_fn(
 )
 
 
-def _tracks(items: object) -> tuple[Track, ...]:
-    if not isinstance(items, list | tuple):
-        return ()
-    listed = cast("Iterable[object]", items)
-    return tuple(_track(item) for item in listed if isinstance(item, dict))
+# docs, and seen: where the list of tracks is, when it is not the value itself
+_LISTS = ("sunoData", "suno_data", "data")
+_TASK_IDS = ("taskId", "task_id")
+_ERROR_CODES = ("errorCode", "error_code")
+_ERROR_TEXTS = ("errorMessage", "errorMsg", "error_message", "error_msg")
+_TEXTS = ("msg", "message")
+
+
+def _tracks(*places: object) -> tuple[Track, ...]:
+    """Read the list of tracks: one of the places itself, or under one of its names in one."""
+    for place in places:
+        if isinstance(place, list) and (found := _listed(place)):
+            return found
+    return _first(_listed, _LISTS, *places) or ()
+
+
+def _listed(items: object) -> tuple[Track, ...] | None:
+    items = _parsed(items)
+    if not isinstance(items, list):
+        return None
+    listed = cast("list[object]", items)
+    return tuple(_track(item) for item in listed if isinstance(item, dict)) or None
 
 
 def _track(item: Any, _: object = None) -> Track:
     return _track_of_canonical(_canonical_track(item), Track)
 
 
-converter.register_structure_hook(Track, _track)
-
-
 def details_from(data: dict[str, Any], task_id: str) -> TaskDetails:
     """Build details from the service's `data`, whichever of its forms it has."""
-    response = _object(data.get("response"))
+    response = _parsed(data.get("response"))
+    code = cast("int | str | None", _first(_error_code, _ERROR_CODES, data, response))
     return TaskDetails(
-        task_id=_text(data.get("taskId")) or _text(response.get("taskId")) or task_id,
+        task_id=_first(_text, _TASK_IDS, data, response) or task_id,
         status=_status(data.get("status")),
-        tracks=_tracks(response.get("sunoData") or response.get("suno_data")),
-        error_code=_error_code(data.get("errorCode")),
-        error_message=_text(data.get("errorMessage")),
+        tracks=_tracks(response, data),
+        error_code=code,
+        error_message=_first(_text, _ERROR_TEXTS, data, response),
         type=_text(data.get("type")),
-        operation_type=_text(data.get("operationType")),
+        operation_type=_first(_text, ("operationType", "operation_type"), data),
         raw=data,
     )
 
 
-# upstream: the headers of a signed callback
-TIMESTAMP_HEADER = "x-webhook-timestamp"
-SIGNATURE_HEADER = "x-webhook-signature"
-SIGNATURE_AGE = timedelta(minutes=5)
-
-
-class ReplayGuard:
-    """Remembers signed callbacks until their signatures are too old to be accepted again.
-
-    Args:
-        limit: How many to remember at the most; beyond it, the oldest are forgotten.
-    """
-
-    def __init__(self, limit: int = 100_000) -> None:
-        self._limit = limit
-        self._seen: dict[bytes, datetime] = {}
-
-    def __len__(self) -> int:
-        return len(self._seen)
-
-    def is_new(self, signature: str, kind: str, now: datetime) -> bool:
-        """Tell whether a callback of this kind has not come with this signature; remember it.
-
-        The rest of the body is not asked: a space more would make it another one.
-        """
-        for key, seen_at in list(islice(self._seen.items(), 2)):
-            if now - seen_at > 2 * SIGNATURE_AGE or len(self._seen) >= self._limit:
-                del self._seen[key]
-        key = hashlib.sha256(f"{signature} {kind}".encode(errors="replace")).digest()
-        if key in self._seen:
-            return False
-        self._seen[key] = now
-        return True
-
-
-def parse_callback(
-    body: bytes | str,
-    headers: Mapping[str, str] | None = None,
-    *,
-    hmac_key: str | bytes | None = None,
-    now: datetime | None = None,
-    replays: ReplayGuard | None = None,
-) -> CallbackNotice:
-    """Read a callback that was posted to your own webhook, in any of the service's forms.
-
-    Nothing proves who sent a callback (the specification has no signature). One upstream provider
-    signs the task id and a timestamp. With `hmac_key` that signature is demanded, compared in
-    constant time, and may be 5 minutes old or early. **It does not cover the body**: whoever saw
-    one signed callback can send another stage, other tracks or other URLs under it for 5 minutes.
-    So even then, ask `SunoSession.details` before you believe a callback.
-
-    Args:
-        body: The body as it came.
-        headers: The request's headers, in any case; needed for the signature alone.
-        hmac_key: The key that the signatures are made with; None accepts unsigned callbacks.
-        now: The present (aware); None takes the machine's clock.
-        replays: With `hmac_key`: where to remember what was accepted, so that a callback is
-            accepted once. Keep one as long as your service runs.
+def notice_from(posted: dict[str, Any]) -> CallbackNotice:
+    """Build what a callback says from its body, whichever of its forms it has.
 
     Raises:
-        CallbackRejected: It is no callback, or its signature is missing, wrong, too old or reused.
-        InvalidRequest: `hmac_key` is empty: everybody could sign with it.
+        CallbackRejected: It names no task.
     """
-    if hmac_key is not None and not hmac_key:
-        raise InvalidRequest("hmac_key", "(hidden)", "must not be empty")
-    try:
-        posted = loads(body)
-    except (ValueError, RecursionError) as error:
-        raise CallbackRejected("not JSON") from error
-    if not isinstance(posted, dict):
-        raise CallbackRejected("not an object")
-    data = _object(posted.get("data"))
-    task_id = _text(data.get("task_id")) or _text(data.get("taskId"))
+    data = _parsed(posted.get("data"))
+    task_id = _first(_text, _TASK_IDS, data, posted)
     if task_id is None:
         raise CallbackRejected("no task id in it")
-    kind = _text(data.get("callbackType")) or _text(data.get("callback_type")) or ""
-    kind = kind.lower()
-    if hmac_key is not None:
-        moment = now or datetime.now(UTC)
-        signature = _checked_signature(headers or {}, task_id, hmac_key, moment)
-        if replays is not None and not replays.is_new(signature, kind, moment):
-            raise CallbackRejected("it was received before", unsigned=True)
+    kind = _first(_text, ("callbackType", "callback_type"), data, posted) or ""
     code = _integer(posted.get("code"))
     return CallbackNotice(
-        kind=kind,
+        kind=kind.strip().lower(),
         task_id=task_id,
         code=200 if code is None else code,
-        message=_text(posted.get("msg")) or _text(posted.get("message")),
-        tracks=_tracks(data.get("data")),
-        raw=cast("dict[str, Any]", posted),
+        message=_first(_text, _TEXTS, posted),
+        tracks=_tracks(data),
+        raw=posted,
     )
 
 
-def _checked_signature(
-    headers: Mapping[str, str], task_id: str, key: str | bytes, now: datetime
-) -> str:
-    given = {name.lower(): value for name, value in headers.items()}
-    timestamp, signature = given.get(TIMESTAMP_HEADER, ""), given.get(SIGNATURE_HEADER, "")
-    secret = key.encode() if isinstance(key, str) else key
-    # aiohttp reads a header that is no UTF-8 as half pairs of surrogates
-    signed = f"{task_id}.{timestamp}".encode(errors="replace")
-    expected = base64.b64encode(hmac.new(secret, signed, hashlib.sha256).digest())
-    if not hmac.compare_digest(expected, signature.encode(errors="replace")):
-        raise CallbackRejected("its signature is missing or wrong", unsigned=True)
-    seconds = _number(timestamp)
-    if seconds is None or abs(now.timestamp() - seconds) > SIGNATURE_AGE.total_seconds():
-        raise CallbackRejected("its signature is not of these minutes", unsigned=True)
-    return signature
-
-
-converter.register_structure_hook(TaskStatus | str, _status)
-converter.register_structure_hook(int | str | None, _error_code)
+# --- the request ----------------------------------------------------------------------------------
 
 _request_to_wire = make_dict_unstructure_fn(
     AddInstrumentalRequest,
@@ -537,83 +477,3 @@ _request_to_wire = make_dict_unstructure_fn(
 def request_body(request: AddInstrumentalRequest, callback_url: str) -> bytes:
     """Write the body of a submission; what was not given is left out, never null (spec)."""
     return dumps({"callBackUrl": callback_url, **_request_to_wire(request)})
-
-
-def _request(data: Any, _: object) -> AddInstrumentalRequest:
-    if not isinstance(data, Mapping):
-        raise InvalidRequest("request", data, "must be an object")
-    given = cast("Mapping[str, Any]", data)
-    known = {a.name: a.default for a in fields(AddInstrumentalRequest)}
-    for name in given:
-        if name not in known:
-            rule = f"is not a field of a request, which are {', '.join(known)}"
-            raise InvalidRequest(name, given[name], rule)
-    for name in ("upload_url", "title", "tags", "negative_tags"):
-        if name not in given:
-            raise InvalidRequest(name, None, "is required")
-    return AddInstrumentalRequest(**given)
-
-
-converter.register_structure_hook(AddInstrumentalRequest, _request)
-
-_ERROR_CLASSES: Mapping[str, type[SunoError]] = {
-    name: cls
-    for name, cls in vars(errors).items()
-    if isinstance(cls, type) and issubclass(cls, SunoError)
-}
-
-
-def _is_error(cls: Any) -> bool:
-    return isinstance(cls, type) and issubclass(cls, SunoError)
-
-
-def _error_to_json(error: SunoError) -> dict[str, Any]:
-    stored = converter.unstructure_attrs_asdict(error)
-    if isinstance(error, InvalidRequest) and not isinstance(error.value, str | int | float | None):
-        stored["value"] = repr(error.value)
-    return {"error": type(error).__name__, **stored}
-
-
-def _error_from_json(stored: Any, expected: type[SunoError]) -> SunoError:
-    given = dict(stored)
-    cls = _ERROR_CLASSES[given.pop("error")]
-    if not issubclass(cls, expected):
-        raise TypeError(f"{cls.__name__} is no {expected.__name__}")
-    return converter.structure_attrs_fromdict(given, cls)
-
-
-converter.register_unstructure_hook_func(_is_error, _error_to_json)
-converter.register_structure_hook_func(_is_error, _error_from_json)
-converter.register_unstructure_hook(timedelta, lambda value: value.total_seconds())
-converter.register_structure_hook(timedelta, lambda value, _: timedelta(seconds=value))
-
-
-def to_json(value: Any) -> str:
-    """Write a request, details, an event, an outcome or another value of this library as JSON.
-
-    Names are those of the attributes, times are ISO 8601, an error is an object whose `error` is
-    the name of its class. `from_json` reads it back.
-
-    Returns:
-        One line of text, for a file or a database.
-    """
-    return dumps(converter.unstructure(value)).decode()
-
-
-def from_json(text: str | bytes, cls: type[T]) -> T:
-    """Read what `to_json` wrote.
-
-    Args:
-        text: The JSON.
-        cls: The class of the value, such as `AddInstrumentalRequest`.
-
-    Raises:
-        InvalidRequest: It is not the JSON of such a value.
-    """
-    rule = f"must be the JSON of a value of class {cls.__name__}"
-    try:
-        return converter.structure(loads(text), cls)
-    except InvalidRequest:
-        raise
-    except (ValueError, TypeError, KeyError, BaseValidationError, RecursionError) as error:
-        raise InvalidRequest("text", text, rule) from error

@@ -26,15 +26,18 @@ from suno_async import (
     SourceUnavailable,
     SubmissionUncertain,
     SunoError,
+    TaskDetails,
     TaskError,
     TaskExpired,
     TaskNotFound,
+    TaskStatus,
+    Track,
     UnexpectedError,
     ValidationFailed,
     WatchTimeout,
     errors,
 )
-from suno_async.errors import CallbackRejected, api_error
+from suno_async.errors import AudioMissing, CallbackRejected, api_error
 
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -70,6 +73,15 @@ EXAMPLES: list[tuple[SunoError, tuple[str, ...]]] = [
         GenerationFailed("t1", "GENERATE_AUDIO_FAILED", 531, "failed", refunded=True),
         ("t1", "GENERATE_AUDIO_FAILED", "531", "failed", "refunded"),
     ),
+    (
+        GenerationFailed("t1", "FAILED", tracks=(Track(id="a", audio_url="https://h/a"),)),
+        ("t1", "FAILED", "finished tracks: 1"),
+    ),
+    (
+        AudioMissing("t1", TaskDetails("t1", TaskStatus.SUCCESS, (Track(id="a"),))),
+        ("t1", "no track has its audio", "re-attach"),
+    ),
+    (AudioMissing("t1"), ("t1", "no track has its audio")),
     (GenerationFailed("t1", "CALLBACK_EXCEPTION"), ("t1", "CALLBACK_EXCEPTION")),
     (ContentRejected("t1", "SENSITIVE_WORD_ERROR", "413", "a match"), ("t1", "413", "a match")),
     (TaskExpired("t1", AT), ("t1", "2026-01-02 03:04 UTC", "14 days")),

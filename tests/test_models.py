@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from attrs import evolve
 from attrs.exceptions import FrozenInstanceError
 from hypothesis import given
 from hypothesis import strategies as st
@@ -34,7 +35,7 @@ class Tempo(float):
     """A kind of float of somebody else's, like numpy's."""
 
 
-@pytest.mark.parametrize("field", ["title", "tags", "negative_tags"])
+@pytest.mark.parametrize("field", ["title", "tags"])
 @pytest.mark.parametrize("value", ["", " ", "\t\n", None, 7, b"x", ["x"], "\ud800"], ids=repr)
 def test_text_must_be_text_that_is_not_blank(field: str, value: Any) -> None:
     """A text that the service would refuse is refused here, with field, value and rule."""
@@ -43,6 +44,19 @@ def test_text_must_be_text_that_is_not_blank(field: str, value: Any) -> None:
     assert raised.value.field == field
     assert raised.value.value == value
     assert raised.value.rule.startswith("must be text")
+
+
+@pytest.mark.parametrize("value", ["", " ", "jazz, Größe"])
+def test_negative_tags_may_be_empty(value: str) -> None:
+    """The specification sets no least length: nothing to exclude is legal."""
+    assert song(negative_tags=value).negative_tags == value
+
+
+@pytest.mark.parametrize("value", [None, 7, b"x", ["x"], "\ud800"], ids=repr)
+def test_negative_tags_must_be_text(value: Any) -> None:
+    """What is no text is refused all the same."""
+    with pytest.raises(InvalidRequest, match="negative_tags must be text"):
+        song(negative_tags=value)
 
 
 @pytest.mark.parametrize("field", ["upload_url", "callback_url"])
@@ -86,12 +100,19 @@ def test_urls_must_be_absolute(field: str, value: Any) -> None:
         "HTTPS://H/x?a=b#c",
         "https://u:p@h:8/",
         "http://[::1]:8/",
-        "https://bücher.de/",
     ],
 )
 def test_every_ordinary_url_is_taken(url: str) -> None:
-    """Schemes in capitals, ports, users, addresses and international hosts are URLs too."""
+    """Schemes in capitals, ports, users and addresses are URLs too."""
     assert song(upload_url=url).upload_url == url
+
+
+def test_urls_become_uris() -> None:
+    """The attributes hold what is sent: a URI, also when a request is changed or copied."""
+    request = song(upload_url="https://bücher.de/Größe|1.wav", callback_url="https://h/ж")
+    assert request.upload_url == "https://xn--bcher-kva.de/Gr%C3%B6%C3%9Fe%7C1.wav"
+    assert request.callback_url == "https://h/%D0%B6"
+    assert evolve(request, title="Other").upload_url == request.upload_url
 
 
 @pytest.mark.parametrize("field", WEIGHTS)
@@ -194,44 +215,115 @@ def test_stages_are_in_order(stage: Stage) -> None:
 
 A, B = Track(id="a"), Track(id="b")
 A_DONE, B_DONE = Track(id="a", audio_url="https://h/a"), Track(id="b", audio_url="https://h/b")
+B_SOURCE = Track(id="b", source_audio_url="https://s/b")
 
 
 @pytest.mark.parametrize(
     ("status", "tracks", "stage"),
     [
         ("PENDING", (), None),
-        ("PENDING", (A_DONE, B_DONE), None),
+        ("PENDING", (A, B), None),
+        ("PENDING", (A_DONE, B), Stage.FIRST),
+        ("PENDING", (A_DONE, B_DONE), Stage.COMPLETE),
+        ("GENERATING", (), None),
+        ("GENERATING", (A_DONE,), Stage.FIRST),
         ("TEXT_SUCCESS", (), Stage.TEXT),
         ("TEXT_SUCCESS", (A, B), Stage.TEXT),
+        ("TEXT_SUCCESS", (A_DONE, B), Stage.FIRST),
+        ("FIRST_SUCCESS", (), Stage.FIRST),
         ("FIRST_SUCCESS", (A_DONE, B), Stage.FIRST),
+        ("FIRST_SUCCESS", (A_DONE, B_DONE), Stage.COMPLETE),
         ("SUCCESS", (A_DONE, B_DONE), Stage.COMPLETE),
+        ("SUCCESS", (A_DONE, B_SOURCE), Stage.COMPLETE),
+        ("SUCCESS", (A_DONE,), Stage.COMPLETE),
+        ("SUCCESS", (A_DONE, B), Stage.FIRST),
+        ("SUCCESS", (A, B), Stage.TEXT),
+        ("SUCCESS", (), Stage.TEXT),
         ("CALLBACK_EXCEPTION", (), None),
         ("CALLBACK_EXCEPTION", (A, B), None),
         ("CALLBACK_EXCEPTION", (A_DONE, B), Stage.FIRST),
         ("CALLBACK_EXCEPTION", (A_DONE, B_DONE), Stage.COMPLETE),
-        ("CALLBACK_EXCEPTION", (A_DONE,), Stage.COMPLETE),
+        ("CALLBACK_EXCEPTION", (A_DONE,), Stage.FIRST),
         ("CREATE_TASK_FAILED", (), None),
         ("GENERATE_AUDIO_FAILED", (A_DONE, B), Stage.FIRST),
         ("GENERATE_AUDIO_FAILED", (A_DONE, B_DONE), Stage.FIRST),
         ("SENSITIVE_WORD_ERROR", (), None),
+        ("FAILED", (A_DONE, B_DONE), Stage.FIRST),
         ("REMASTERING", (), None),
         ("REMASTERING", (A_DONE,), Stage.FIRST),
         ("REMASTERING", (A_DONE, B), Stage.FIRST),
         ("REMASTERING", (A_DONE, B_DONE), Stage.COMPLETE),
     ],
 )
-def test_an_answer_proves_a_stage(
+def test_invariant_3_an_answer_proves_a_stage(
     status: str, tracks: tuple[Track, ...], stage: Stage | None
 ) -> None:
-    """The status proves it if it is documented, otherwise the audio does."""
+    """Invariant 3: `complete` means audio, whatever the status; the rest a status may say."""
     assert TaskDetails("t1", status, tracks).stage is stage
 
 
+def test_finished_tracks_have_audio_in_either_place() -> None:
+    """A track with the source's URL alone has audio, though no `audio_url` yet."""
+    assert TaskDetails("t1", "SUCCESS", (A, A_DONE, B_SOURCE)).finished == (A_DONE, B_SOURCE)
+    assert (B_SOURCE.has_audio, B_SOURCE.audio_url) == (True, None)
+    assert not A.has_audio
+
+
+@pytest.mark.parametrize(
+    ("plain", "source", "urls"),
+    [
+        (None, None, ()),
+        ("https://h/a", None, ("https://h/a",)),
+        (None, "https://s/a", ("https://s/a",)),
+        ("https://h/a", "https://s/a", ("https://h/a", "https://s/a")),
+        ("https://h/a", "https://h/a", ("https://h/a",)),
+    ],
+)
+def test_the_plain_url_comes_before_the_source(
+    plain: str | None, source: str | None, urls: tuple[str, ...]
+) -> None:
+    """Where the audio is: the plain URL first, each once."""
+    assert Track(audio_url=plain, source_audio_url=source).audio_urls == urls
+
+
 @pytest.mark.parametrize("status", TaskStatus)
-def test_three_statuses_are_failures(status: TaskStatus) -> None:
+def test_four_statuses_are_failures(status: TaskStatus) -> None:
     """`CALLBACK_EXCEPTION` is not among them."""
-    expected = {"CREATE_TASK_FAILED", "GENERATE_AUDIO_FAILED", "SENSITIVE_WORD_ERROR"}
+    expected = {
+        "CREATE_TASK_FAILED",
+        "GENERATE_AUDIO_FAILED",
+        "SENSITIVE_WORD_ERROR",
+        "FAILED",
+    }
     assert TaskDetails("t1", status).failed == (status in expected)
+
+
+@pytest.mark.parametrize("code", [413, "531", 500, -1, "E_NEW"])
+@pytest.mark.parametrize(
+    ("status", "failed"),
+    [
+        ("PENDING", True),
+        ("GENERATING", True),
+        ("TEXT_SUCCESS", True),
+        ("FIRST_SUCCESS", True),
+        ("REMASTERING", True),
+        ("FAILED", True),
+        ("SUCCESS", False),
+        ("CALLBACK_EXCEPTION", False),
+    ],
+)
+def test_an_error_code_is_a_failure_under_a_status_that_lingers(
+    status: str, code: int | str, failed: bool
+) -> None:
+    """A refusal can hide under `PENDING`; where the audio decides, a code says nothing."""
+    assert TaskDetails("t1", status, error_code=code).failed is failed
+
+
+@pytest.mark.parametrize("code", [0, "0", "", None, 0.0], ids=repr)
+def test_a_code_that_says_nothing_is_none(code: Any) -> None:
+    """The service's 0, `""` and null are no error code, and no failure."""
+    details = TaskDetails("t1", "PENDING", error_code=code)
+    assert (details.error_code, details.failed) == (None, False)
 
 
 DETAILS = TaskDetails("t1", TaskStatus.SUCCESS, (A_DONE, B_DONE), raw={"x": [1]})

@@ -30,6 +30,7 @@ from suno_async.watcher import Watch, Watcher
 from suno_async.wire import Answer
 
 STATUSES = ("PENDING", "TEXT_SUCCESS", "FIRST_SUCCESS", "SUCCESS")
+AUDIO = '[{"audioUrl": "https://h/a"}, {"audioUrl": "https://h/b"}]'
 BAD_ANSWERS = (
     Answer(502, b"<html>"),
     Answer(200, b'{"code": 500, "msg": "x"}'),
@@ -76,7 +77,9 @@ class StoryTeller(Transport):
             return BAD_ANSWERS[fault]
         else:
             status = STATUSES[0]  # a replica that lags
-        return Answer(200, f'{{"code": 200, "data": {{"status": "{status}"}}}}'.encode())
+        tracks = AUDIO if status == "SUCCESS" else "[]"
+        data = f'{{"status": "{status}", "response": {{"sunoData": {tracks}}}}}'
+        return Answer(200, f'{{"code": 200, "data": {data}}}'.encode())
 
 
 @define(eq=False)
