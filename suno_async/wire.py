@@ -211,13 +211,23 @@ def find_task_id(answer: Answer) -> str | None:
         posted = loads(answer.body)
     except (ValueError, RecursionError):
         return None
-    top = _object(posted)
-    data = _object(top.get("data"))
-    for place in (data, top, *map(_object, (*data.values(), *top.values()))):
+    top = _inside(posted)
+    data = [inner for place in top for inner in _inside(place.get("data"))]
+    deeper = [
+        inner for place in (*data, *top) for value in place.values() for inner in _inside(value)
+    ]
+    for place in (*data, *top, *deeper):
         task_id = _text(place.get("taskId")) or _text(place.get("task_id"))
         if task_id is not None and task_id.strip():
             return task_id
     return None
+
+
+def _inside(value: object) -> list[dict[str, Any]]:
+    """List the objects that a value is or holds: itself, its items, or what its text holds."""
+    found = _parsed(value)
+    items = cast("list[object]", found) if isinstance(found, list) else [found]
+    return [cast("dict[str, Any]", item) for item in items if isinstance(item, dict)]
 
 
 def read_details(answer: Answer, task_id: str) -> TaskDetails | None:
