@@ -8,7 +8,8 @@ from pathlib import Path
 
 from attrs import define, field
 
-from suno_async import Stage
+from suno_async import AddInstrumentalRequest, Observation, Stage
+from suno_async.observe import Accepted, Found, Uncertain
 
 
 class State(StrEnum):
@@ -34,6 +35,7 @@ class Entry:
         stage: The stage that its task has reached.
         files: Its tracks on disk.
         problem: What went wrong, as a sentence.
+        doubt: Why nobody knows whether it was paid for; None when it is known.
         told: Whether the problem has been printed already.
         retrievable: Whether its task, if it has one, may still give what is not on disk.
     """
@@ -45,6 +47,7 @@ class Entry:
     stage: Stage | None = None
     files: list[Path] = field(factory=list[Path])
     problem: str | None = None
+    doubt: str | None = None
     told: bool = False
     retrievable: bool = True
     _began_s: float | None = None
@@ -86,13 +89,14 @@ class Board:
         entries: The songs.
         changed: Called with each entry that changes.
         first_submitted_at: When the oldest task of the run was submitted (aware, UTC).
-        warnings: What the library warned of while the run was stopped.
     """
 
     entries: list[Entry] = field(factory=list[Entry])
     changed: Callable[[Entry], None] = field(default=lambda _: None)
     first_submitted_at: datetime | None = None
-    warnings: list[str] = field(factory=list[str])
+    _requests: dict[int, tuple[AddInstrumentalRequest, Entry]] = field(
+        factory=dict[int, tuple[AddInstrumentalRequest, Entry]]
+    )
 
     def move(self, entry: Entry, state: State) -> None:
         """Note where a song stands now."""
@@ -112,12 +116,30 @@ class Board:
         if news:
             self.changed(entry)
 
-    def adopt(self, task_id: str) -> None:
-        """Note a task that belongs to none of the songs that are known to be submitted."""
-        if all(entry.task_id != task_id for entry in self.entries):
-            entry = Entry(f"task {task_id}", state=State.RUNNING)
+    def request(self, entry: Entry, request: AddInstrumentalRequest) -> None:
+        """Note what is going to be submitted for a song."""
+        self._requests[id(request)] = (request, entry)
+
+    def observe(self, observation: Observation) -> None:
+        """Note what becomes of submissions, also while the run is stopped and nobody waits."""
+        match observation:
+            case Accepted(task_id, request, submitted_at) | Found(task_id, request, submitted_at):
+                self.first_submitted_at = self.first_submitted_at or submitted_at
+                entry = self._entry(request)
+                entry.doubt = None
+                self.reach(entry, task_id, None)
+            case Uncertain(request, error):
+                self._entry(request).doubt = str(error)
+            case _:
+                pass
+
+    def _entry(self, request: AddInstrumentalRequest) -> Entry:
+        _, entry = self._requests.get(id(request), (None, None))
+        if entry is None:
+            entry = Entry(request.title)
             self.entries.append(entry)
-            entry.begin(task_id)
+            self.request(entry, request)
+        return entry
 
     def save(self, entry: Entry) -> None:
         """Note that all of a song's tracks are on disk."""

@@ -66,6 +66,7 @@ class Delivery:
                 self._board.fail(entry, sentence(error))
                 continue
             self._requested.append(entry)
+            self._board.request(entry, request)
             yield request
 
     async def _request(self, entry: Entry, song: Song) -> AddInstrumentalRequest:

@@ -69,7 +69,10 @@ async def _work(run: Run, songs: list[tuple[Entry, Song]]) -> None:
         # another seed, other ids: no file of an earlier run is taken for one of this run
         Sandbox(time_scale=_TIME_SCALE, seed=secrets.randbits(32)) as sandbox,
         SunoSession(
-            sandbox.api_key, base_url=sandbox.base_url, cadence=FixedInterval(_POLL_INTERVAL)
+            sandbox.api_key,
+            base_url=sandbox.base_url,
+            cadence=FixedInterval(_POLL_INTERVAL),
+            observers=[run.board.observe],
         ) as session,
     ):
         await Delivery(session, run.board, run.out).generate(songs)

@@ -42,13 +42,17 @@ class Complaint(Exception):
 
 def sentence(error: BaseException) -> str:
     """Say in one sentence what an error means for the person at the terminal."""
+    return printable(_sentence(error))
+
+
+def _sentence(error: BaseException) -> str:
     if isinstance(error, BaseExceptionGroup):
         return sentence(error.exceptions[0])
     if isinstance(error, InvalidRequest):
         return _invalid(error)
     if isinstance(error, AuthenticationError):
         return f"the service refused the API key ({error.message}): check APIKLEY_API_KEY"
-    if isinstance(error, NotSubmitted):
+    if isinstance(error, NotSubmitted) and error.reason == "credits":
         return "not submitted: out of credits"
     if isinstance(error, InsufficientCredits):
         return f"out of credits ({error.message})"
@@ -56,7 +60,7 @@ def sentence(error: BaseException) -> str:
         return f"cannot reach the service: {error.reason}"
     if isinstance(error, OSError):
         return _os_error(error)
-    return printable(str(error) or type(error).__name__)
+    return str(error) or type(error).__name__
 
 
 def _invalid(error: InvalidRequest) -> str:
@@ -66,7 +70,7 @@ def _invalid(error: InvalidRequest) -> str:
         return f"the API key in APIKLEY_API_KEY {error.rule}"
     if error.value is None:
         return f"{error.field} {error.rule}"
-    return printable(str(error))
+    return str(error)
 
 
 def _os_error(error: OSError) -> str:
@@ -74,7 +78,7 @@ def _os_error(error: OSError) -> str:
     if error.errno in _NO_ROOM:
         reason = f"no room left on the disk ({reason})"
     where = f"{error.filename}: " if error.filename else ""
-    return printable(f"{where}{reason}")
+    return f"{where}{reason}"
 
 
 def printable(text: str) -> str:
@@ -163,8 +167,9 @@ def _tell_rest(board: Board, again: Again | None) -> bool:
     for entry in failed:
         if not entry.told:
             complain(tell(entry))
-    for warning in board.warnings:
-        complain(printable(warning))
+    for entry in board.entries:
+        if entry.doubt is not None and entry not in failed:
+            complain(printable(entry.doubt))
     behind = list(board.left_behind()) if again is not None else []
     if behind and again is not None:
         complain(_left_behind(behind))

@@ -26,7 +26,7 @@ def fetch(task_ids: Sequence[str], out: Path, service: Service, submitted_at: st
     run = Run("Fetching accompaniments", out, Again(out, service.base_url))
 
     async def work() -> None:
-        async with service.session() as session:
+        async with service.session(run.board) as session:
             await Delivery(session, run.board, out).fetch(run.board.entries)
 
     with ending_clearly(run.board, run.again):

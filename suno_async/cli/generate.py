@@ -36,7 +36,7 @@ def generate(
     run = Run("Generating accompaniments", out, Again(out, service.base_url))
 
     async def work() -> None:
-        async with service.session() as session:
+        async with service.session(run.board) as session:
             await Delivery(session, run.board, out).generate(songs, max_in_flight)
 
     with ending_clearly(run.board, run.again):

@@ -1,13 +1,11 @@
 """One run of the command: its checks, its event loop, and what is shown of it."""
 
 import asyncio
-import logging
 import os
-import re
 import signal
 import tempfile
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 
 from attrs import field, frozen
@@ -19,7 +17,6 @@ from suno_async.cli.failures import Again, Complaint
 
 # enough for a full file system to notice
 _PROBE_BYTES = 65_536
-_TASK_IN_LOG = re.compile(r"\btask (\S+)")
 
 
 @frozen
@@ -50,7 +47,7 @@ class Run:
         console = Console()
         try:
             with shown(self.board, console, self.heading):
-                asyncio.run(interruptible(work, self.board))
+                asyncio.run(interruptible(work))
         finally:
             if any(entry.task_id for entry in self.board.entries):
                 print_result(self.board, console, self.out)
@@ -71,13 +68,8 @@ def check_folder(out: Path) -> None:
         raise Complaint(f"cannot write into {out}: {os.strerror(error.errno or 0)}") from error
 
 
-async def interruptible(work: Callable[[], Awaitable[None]], board: Board | None = None) -> None:
-    """Do the work; a request to terminate ends it as Ctrl-C does.
-
-    Args:
-        work: What to do.
-        board: Where to note the tasks that turn up while the work is being stopped.
-    """
+async def interruptible(work: Callable[[], Awaitable[None]]) -> None:
+    """Do the work; a request to terminate ends it as Ctrl-C does."""
     working = asyncio.ensure_future(work())
     with suppress(NotImplementedError):  # Windows
         stopped = asyncio.current_task() or working
@@ -86,37 +78,6 @@ async def interruptible(work: Callable[[], Awaitable[None]], board: Board | None
         await asyncio.shield(working)
     except asyncio.CancelledError:
         working.cancel()
-        with _last_words(board or Board()), suppress(asyncio.CancelledError):
+        with suppress(asyncio.CancelledError):
             await working
         raise
-
-
-@contextmanager
-def _last_words(board: Board) -> Iterator[None]:
-    """Note what only the library's log tells while a session is left.
-
-    A submission that was under way gets its answer then, when nobody awaits it any more.
-    """
-    logger = logging.getLogger("suno_async")
-    handler = _LastWords(board)
-    level = logger.level
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
-        logger.removeHandler(handler)
-
-
-class _LastWords(logging.Handler):
-    def __init__(self, board: Board) -> None:
-        super().__init__(logging.INFO)
-        self._board = board
-
-    def emit(self, record: logging.LogRecord) -> None:
-        text = record.getMessage()
-        if found := _TASK_IN_LOG.search(text):
-            self._board.adopt(found[1])
-        elif record.levelno >= logging.WARNING:
-            self._board.warnings.append(text)

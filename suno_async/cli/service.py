@@ -14,6 +14,7 @@ from suno_async import (
     SunoError,
     SunoSession,
 )
+from suno_async.cli.board import Board
 
 _log = logging.getLogger(__name__)
 
@@ -31,17 +32,20 @@ class Service:
     interval_s: float | None = None
 
     @asynccontextmanager
-    async def session(self) -> AsyncIterator[SunoSession]:
+    async def session(self, board: Board) -> AsyncIterator[SunoSession]:
         """Open a session, and make sure that the service takes the key before anything is paid.
 
         The key comes from the environment.
+
+        Args:
+            board: Told of everything that happens.
 
         Raises:
             InvalidRequest: There is no key, or the URL is none.
             AuthenticationError: The service does not take the key.
             ConnectionFailed: The service cannot be reached.
         """
-        options: dict[str, Any] = {}
+        options: dict[str, Any] = {"observers": [board.observe]}
         if self.base_url is not None:
             options["base_url"] = self.base_url
         if self.interval_s is not None:
