@@ -60,6 +60,7 @@ class Expectation:
     Attributes:
         token: The end of the URL.
         url: The whole URL.
+        notice: The first callback that came, without its tracks, or None.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class Expectation:
     ) -> None:
         self.token = token
         self.url = f"{receiver.public_url}/{token}"
+        self.notice: CallbackNotice | None = None
         self._receiver = receiver
         self._listen = listen
         self._early: list[CallbackNotice] = []
@@ -75,6 +77,7 @@ class Expectation:
     def deliver(self, notice: CallbackNotice) -> None:
         """Take a callback: tell the submission, and wake who follows the task, now or later."""
         notice = evolve(notice, tracks=(), raw={})  # a megabyte is not kept for days
+        self.notice = self.notice or notice
         if self._listen is not None:
             self._listen(notice)
         if self._wake is not None:
