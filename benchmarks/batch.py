@@ -8,7 +8,8 @@ tasks, as many in flight, as many submissions at a time, and the same interval.
 import argparse
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from statistics import median
 from typing import Any
@@ -18,6 +19,7 @@ import aiohttp
 from benchmarks import report
 from benchmarks.sandbox_server import KEY, STAGES_S
 from suno_async import AddInstrumentalRequest, FixedInterval, SunoSession
+from suno_async.observe import Accepted
 
 TASKS = 1000
 IN_FLIGHT = 500
@@ -31,7 +33,9 @@ REQUEST = AddInstrumentalRequest(
 )
 
 
-async def generate_many(base_url: str, tasks: int) -> None:
+async def generate_many(
+    base_url: str, tasks: int, observers: Sequence[Callable[[Any], object]] = ()
+) -> None:
     """Use the library."""
     async with SunoSession(
         KEY,
@@ -40,9 +44,21 @@ async def generate_many(base_url: str, tasks: int) -> None:
         submissions_per_window=(1_000_000, 1),
         max_in_flight=IN_FLIGHT,
         cadence=FixedInterval(timedelta(seconds=INTERVAL_S)),
+        observers=observers,
     ) as session:
         async for outcome in session.generate_many([REQUEST] * tasks):
             assert len(outcome.tracks) == 2
+
+
+async def observed(base_url: str, tasks: int) -> None:
+    """Use the library, with one observer that counts what it is told by kind."""
+    told: Counter[type] = Counter()
+
+    def count(observation: Any) -> None:
+        told[type(observation)] += 1
+
+    await generate_many(base_url, tasks, [count])
+    assert told[Accepted] == tasks
 
 
 async def by_hand(base_url: str, tasks: int) -> None:
@@ -78,6 +94,7 @@ WAYS: dict[str, Callable[[str, int], Awaitable[None]]] = {
     "by hand": by_hand,
     "control": by_hand,
     "generate_many": generate_many,
+    "one observer": observed,
 }
 
 
