@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextvars import copy_context
 from datetime import datetime, timedelta
 from inspect import isawaitable
 from typing import Protocol
@@ -187,6 +188,7 @@ class PaidCall:
         self.awaited: bool = True
         self._gate = gate
         self._around = around
+        self._context = copy_context()
         self._attempt = 0
         self._body: OneTimeBody | None = None
         self._sent_at: datetime | None = None
@@ -483,7 +485,7 @@ class PaidCall:
         self._tell_task(task_id, by_callback=True, awaited=False)
         owner = self._around.owner
         if self._around.on_submitted is not None and not owner.closed:
-            owner.spawn(self._announce_late(task_id))
+            self._context.run(owner.spawn, self._announce_late(task_id))
 
     async def _announce_late(self, task_id: str) -> None:
         error = await self._announce(task_id)
