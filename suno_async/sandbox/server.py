@@ -1,17 +1,12 @@
 """The sandbox as its users hold it: settings, life cycle, and everything that was seen."""
 
-import asyncio
-import contextlib
-import os
 import random
-import socket
 from collections.abc import Mapping
 from datetime import timedelta
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
 import aiohttp
-from aiohttp import web
 
 from suno_async.clock import Clock, SystemClock
 from suno_async.sandbox.activity import Activity
@@ -22,6 +17,7 @@ from suno_async.sandbox.faultboard import FaultBoard
 from suno_async.sandbox.faults import Call, Fault
 from suno_async.sandbox.files import FileHost
 from suno_async.sandbox.ledger import Charge, Ledger
+from suno_async.sandbox.listener import Listener
 from suno_async.sandbox.log import Poll, RequestSeen, Submission
 from suno_async.sandbox.media import Studio
 from suno_async.sandbox.pace import Pace
@@ -32,10 +28,6 @@ from suno_async.sandbox.uploads import UploadStore
 
 if TYPE_CHECKING:
     from suno_async.session import SunoSession
-
-# How long requests that are being answered may go on once the sandbox stops.
-_GRACE_S = 0.05
-_BACKLOG = 1024
 
 
 class Sandbox:
@@ -103,8 +95,6 @@ class Sandbox:
     ) -> None:
         self.api_key = api_key
         self.clock = clock
-        self._host = host
-        self._port = port
         self._ledger = Ledger(credits, clock.monotonic)
         self._faults = FaultBoard(random.Random(f"{seed}/faults"))
         self._activity = Activity(clock)
@@ -160,9 +150,7 @@ class Sandbox:
             uploads=uploads,
             sources=self._sources,
         )
-        self._runner: web.ServerRunner | None = None
-        self._server: web.Server | None = None
-        self._listener: socket.socket | None = None
+        self._listener = Listener(self._calls.handle, host, port)
 
     async def _read_own(self, target: str) -> bytes | None:
         return await self._files.read(target)
@@ -195,47 +183,17 @@ class Sandbox:
         Raises:
             OSError: The port is taken.
         """
-        if self._runner is not None:
-            return
-        listener = _listen(self._host, self._port)
-        server = web.Server(self._calls.handle, access_log=None)
-        runner = web.ServerRunner(server, shutdown_timeout=_GRACE_S)
-        await runner.setup()
-        await web.SockSite(runner, listener).start()
-        self._server, self._runner, self._listener = server, runner, listener
-        self._port = self._sources.port = int(listener.getsockname()[1])
-        shown = f"[{self._host}]" if ":" in self._host else self._host
-        self._calls.base_url = f"http://{shown}:{self._port}"
+        await self._listener.start()
+        self._sources.port = self._listener.port
+        self._calls.base_url = self._listener.base_url
 
     async def stop(self) -> None:
         """Stop listening and end all connections, as when the server is unplugged."""
-        runner, self._runner = self._runner, None
-        if runner is None:
-            return
-        await self._stop_accepting()
-        await self.drop_connections()
-        await self._calls.abandon()
-        await runner.cleanup()
-        self._server = self._listener = None
-
-    async def _stop_accepting(self) -> None:
-        """Turn newcomers away before the listener closes.
-
-        Python 3.11 leaks a connection that is being accepted in the moment of closing.
-        """
-        if self._listener is not None:
-            with contextlib.suppress(NotImplementedError):
-                asyncio.get_running_loop().remove_reader(self._listener)
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
+        await self._listener.stop(self._calls.abandon)
 
     async def drop_connections(self) -> None:
         """End all open connections at once; new ones are accepted."""
-        if self._server is not None:
-            for connection in self._server.connections:
-                if connection.transport is not None:
-                    connection.transport.abort()
-        await asyncio.sleep(0)
+        await self._listener.drop_connections()
 
     # --- what tests set up
 
@@ -365,21 +323,3 @@ class Sandbox:
     def undeliverable(self) -> int:
         """How many callbacks were not sent because their host is not this machine."""
         return self._courier.undeliverable
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    """Open a listening socket.
-
-    `socket.create_server` leaves the protocol open, and asyncio then leaves Nagle's delay on.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        if os.name == "posix":
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-    except OSError as error:
-        listener.close()
-        raise OSError(error.errno, f"can not listen on {host}:{port}: {error.strerror}") from error
-    listener.listen(_BACKLOG)
-    return listener
