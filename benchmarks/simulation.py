@@ -119,8 +119,10 @@ class FakeTransport(Transport):
         self.clock_now = clock.monotonic
         self.lives: dict[str, tuple[float, Life]] = {}
         self.polls = 0
+        audio = {"SUCCESS": '[{"audioUrl":"https://h/a"},{"audioUrl":"https://h/b"}]'}
         self._bodies = {
-            status: f'{{"code":200,"data":{{"status":"{status}"}}}}'.encode()
+            status: f'{{"code":200,"data":{{"status":"{status}","response":'
+            f'{{"sunoData":{audio.get(status, "[]")}}}}}}}'.encode()
             for status in (*STATUSES, FAILED)
         }
 

@@ -16,25 +16,26 @@ from collections.abc import (
     AsyncIterator,
     Awaitable,
     Callable,
-    Mapping,
     MutableMapping,
 )
-from contextlib import aclosing, asynccontextmanager
+from contextlib import asynccontextmanager
 from inspect import isawaitable
-from typing import TYPE_CHECKING, Any
+from math import inf
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 from weakref import WeakValueDictionary
 
-from attrs import evolve, frozen
+from attrs import evolve
 
 from suno_async.clock import Clock, SystemClock
 from suno_async.errors import CallbackRejected, InvalidRequest
 from suno_async.models import CallbackNotice, check_url
+from suno_async.posted import CutShort, Posted, Reply, TooLarge, reply
 from suno_async.webhook import parse_callback
-from suno_async.wire import dumps
 
 if TYPE_CHECKING:
     from aiohttp import web
+    from aiohttp.typedefs import Handler
 
 _log = logging.getLogger(__name__)
 
@@ -101,44 +102,6 @@ class Expectation:
             wake(notice)
 
 
-@frozen
-class _Posted:
-    """A request to the receiver, whatever server took it."""
-
-    method: str
-    token: str
-    headers: Mapping[str, str]
-    body: AsyncGenerator[bytes, None]
-
-
-@frozen
-class _Reply:
-    status: int
-    body: bytes
-
-    @property
-    def headers(self) -> dict[str, str]:
-        allowed = {"allow": "POST"} if self.status == 405 else {}
-        return {"content-type": "application/json", **allowed}
-
-    @property
-    def hangs_up(self) -> bool:
-        """Whether the rest of the body is not worth waiting for."""
-        return self.status in {408, 413}
-
-
-def _reply(status: int, message: str) -> _Reply:
-    return _Reply(status, dumps({"code": status, "msg": message}))
-
-
-class _TooLarge(Exception):
-    pass
-
-
-class _CutShort(Exception):
-    pass
-
-
 class CallbackReceiver:
     """Receives callbacks, for one session or several.
 
@@ -147,11 +110,12 @@ class CallbackReceiver:
     it serve by itself with `async with receiver.serve(host, port)`. Then hand it to
     `SunoSession(receiver=receiver)`.
 
-    It answers 200 to a callback with a known token, 404 to an unknown one, 405 to another method
-    than POST, 413 to more than 1 MiB, 415 to what is not JSON by its content type, 400 to what
-    cannot be read, 408 to a body that takes longer than 10 s, and with `hmac_key` 401 to what is
-    not signed. It belongs to the event loop of its session: a web service that runs elsewhere
-    hands over with `on_unplaced` and `deliver`.
+    It answers 200 to a callback with a known token, and to HEAD and GET, with which senders try a
+    URL; 404 to an unknown token, 405 to other methods, 413 to more than 1 MiB, also unpacked, 415
+    to what is neither called JSON nor plain text, 400 to what cannot be read, 408 to a body that
+    takes longer than 10 s, and with `hmac_key` 401 to what is not signed. It belongs to the event
+    loop of its session: a web service that runs elsewhere hands over with `on_unplaced` and
+    `deliver`.
 
     Args:
         public_url: Where the service reaches it from outside; each submission's token is put
@@ -251,23 +215,25 @@ class CallbackReceiver:
 
     # --- one request ------------------------------------------------------------------------------
 
-    async def _take(self, posted: _Posted) -> _Reply:
+    async def _take(self, posted: Posted) -> Reply:
         """Decide what a request deserves; the cheapest checks come first."""
         if not self._is_known(posted.token):
-            return _reply(404, "unknown callback URL")
+            return reply(404, "unknown callback URL")
+        if posted.method in {"GET", "HEAD"}:  # seen: senders try a URL first
+            return reply(200, "success")
         if posted.method != "POST":
-            return _reply(405, "a callback is a POST")
-        if not _is_json(posted.headers):
-            return _reply(415, "a callback is application/json")
+            return reply(405, "a callback is a POST")
+        if not posted.may_be_json:
+            return reply(415, "a callback is application/json")
         try:
             async with self._patience():
-                body = await _read(posted)
-        except _TooLarge:
-            return _reply(413, "a callback is not that large")
-        except _CutShort:
-            return _reply(400, "the body ended early")
+                body = await posted.read(LARGEST_BODY_BYTES)
+        except TooLarge:
+            return reply(413, "a callback is not that large")
+        except CutShort:
+            return reply(400, "the body ended early or is packed badly")
         except TimeoutError:
-            return _reply(408, "the body did not come")
+            return reply(408, "the body did not come")
         return await self._place(posted, body)
 
     @asynccontextmanager
@@ -283,21 +249,21 @@ class CallbackReceiver:
             finally:
                 timer.cancel()
 
-    async def _place(self, posted: _Posted, body: bytes) -> _Reply:
+    async def _place(self, posted: Posted, body: bytes) -> Reply:
         try:
             parsed = parse_callback(
                 body, posted.headers, hmac_key=self._hmac_key, now=self._clock.now()
             )
         except CallbackRejected as error:
             _log.info("refused a callback: %s", error)
-            return _reply(401 if error.unsigned else 400, error.reason)
+            return reply(401 if error.unsigned else 400, error.reason)
         notice = evolve(parsed, token=posted.token)
         if not self.deliver(notice):
             _log.info("a callback for task %r belongs to no task here", notice.task_id)
             if self._on_unplaced is not None and not await self._handed_over(notice):
-                return _reply(500, "try again")
+                return reply(500, "try again")
         # spec: what a receiver answers
-        return _reply(200, "success")
+        return reply(200, "success")
 
     async def _handed_over(self, notice: CallbackNotice) -> bool:
         assert self._on_unplaced is not None  # noqa: S101 - asked before
@@ -323,14 +289,15 @@ class CallbackReceiver:
         from aiohttp import web  # only where it is served: it is half of aiohttp's import
 
         path = urlsplit(self.public_url).path if path is None else path
-        return [web.route("*", f"{path.rstrip('/')}/{{token}}", self._handle)]
+        route = f"{path.rstrip('/')}/{{token}}"
+        return [web.route("*", end, self._handle) for end in (route, f"{route}/")]
 
     async def _handle(self, request: "web.Request") -> "web.Response":
         from aiohttp import web
 
         headers = {name.lower(): value for name, value in request.headers.items()}
         token = request.match_info["token"]
-        reply = await self._take(_Posted(request.method, token, headers, _body(request)))
+        reply = await self._take(Posted(request.method, token, headers, _body(request)))
         response = web.Response(status=reply.status, body=reply.body, headers=reply.headers)
         if reply.hangs_up:
             response.force_close()
@@ -359,8 +326,8 @@ class CallbackReceiver:
             name.decode("latin-1").lower(): value.decode("latin-1")
             for name, value in scope["headers"]
         }
-        token = str(scope["path"]).rpartition("/")[2]
-        reply = await self._take(_Posted(scope["method"], token, headers, _chunks(receive)))
+        token = str(scope["path"]).removesuffix("/").rpartition("/")[2]
+        reply = await self._take(Posted(scope["method"], token, headers, _chunks(receive)))
         answered = {**reply.headers, "content-length": str(len(reply.body))}
         if reply.hangs_up and str(scope.get("http_version", "1.1")).startswith("1"):
             answered["connection"] = "close"
@@ -374,29 +341,88 @@ class CallbackReceiver:
         await send({"type": "http.response.body", "body": reply.body})
 
     @asynccontextmanager
-    async def serve(self, host: str, port: int) -> AsyncIterator[None]:
+    async def serve(
+        self, host: str, port: int, *, path: str | None = None, head_timeout: float = 10.0
+    ) -> AsyncIterator[None]:
         """Serve the callbacks inside the block, for those without a web service.
 
         Args:
             host: The address to listen on, such as `0.0.0.0`.
             port: The port to which requests for `public_url` come.
+            path: Where they arrive when a proxy takes a part of the path away, such as `/`; None
+                takes the path of `public_url`.
+            head_timeout: Seconds in which a connection has to send a request's head, or is closed.
 
         Raises:
+            InvalidRequest: `head_timeout` is not above 0.
             OSError: The port is taken.
         """
         from aiohttp import web
 
-        application = web.Application()
-        application.add_routes(self.routes())
+        if not 0 < head_timeout < inf:
+            raise InvalidRequest("head_timeout", head_timeout, "must be seconds above 0")
+        heads = _Heads(head_timeout)
+
+        @web.middleware
+        async def note_head(request: web.Request, handler: "Handler") -> web.StreamResponse:
+            heads.came(request.protocol)
+            return await handler(request)
+
+        application = web.Application(middlewares=[note_head])
+        application.add_routes(self.routes(path))
         runner = web.AppRunner(
-            application, access_log=None, shutdown_timeout=0.1, auto_decompress=False
+            application,
+            access_log=None,
+            shutdown_timeout=0.1,
+            auto_decompress=False,
+            keepalive_timeout=head_timeout,  # the first head of a connection is watched here
         )
         await runner.setup()
         try:
-            await web.TCPSite(runner, host, port).start()
-            yield
+            server = cast("web.Server", runner.server)  # which setup has made
+            async with heads.listening(server, host, port):
+                yield
         finally:
             await runner.cleanup()
+
+
+class _Heads:
+    """Closes connections that do not send the head of their first request in time.
+
+    For the heads after it, aiohttp's limit of idle connections holds, which older versions do not
+    begin before the first request.
+    """
+
+    def __init__(self, timeout_s: float) -> None:
+        self._timeout_s = timeout_s
+        self._timers: dict[web.RequestHandler, asyncio.TimerHandle] = {}
+
+    def came(self, connection: "web.RequestHandler") -> None:
+        """Note that a head has come."""
+        if timer := self._timers.pop(connection, None):
+            timer.cancel()
+
+    @asynccontextmanager
+    async def listening(self, server: "web.Server", host: str, port: int) -> AsyncIterator[None]:
+        """Listen inside the block."""
+        loop = asyncio.get_running_loop()
+
+        def connected() -> "web.RequestHandler":
+            connection = server()
+            self._timers[connection] = loop.call_later(self._timeout_s, self._give_up, connection)
+            return connection
+
+        listening = await loop.create_server(connected, host, port, backlog=128)
+        try:
+            yield
+        finally:
+            listening.close()
+            for timer in self._timers.values():
+                timer.cancel()
+
+    def _give_up(self, connection: "web.RequestHandler") -> None:
+        del self._timers[connection]
+        connection.force_close()
 
 
 def _bytes(text: str) -> bytes:
@@ -412,33 +438,6 @@ def _digest(token: str) -> bytes:
     return hashlib.sha256(_bytes(token)).digest()
 
 
-def _is_json(headers: Mapping[str, str]) -> bool:
-    """Tell whether the body is JSON by its headers, and not compressed: small must stay small."""
-    content_type = headers.get("content-type", "application/json").partition(";")[0]
-    encoding = headers.get("content-encoding", "identity")
-    return (
-        content_type.strip().lower() == "application/json"
-        and encoding.strip().lower() == "identity"
-    )
-
-
-async def _read(posted: _Posted) -> bytes:
-    declared = posted.headers.get("content-length", "")
-    if declared.isascii() and declared.isdigit() and _exceeds(declared):
-        raise _TooLarge
-    body = bytearray()
-    async with aclosing(posted.body) as chunks:
-        async for chunk in chunks:
-            body += chunk
-            if len(body) > LARGEST_BODY_BYTES:
-                raise _TooLarge
-    return bytes(body)
-
-
-def _exceeds(declared: str) -> bool:
-    return len(declared) > 20 or int(declared) > LARGEST_BODY_BYTES
-
-
 async def _body(request: "web.Request") -> AsyncGenerator[bytes, None]:
     from aiohttp import web
 
@@ -446,14 +445,14 @@ async def _body(request: "web.Request") -> AsyncGenerator[bytes, None]:
         async for chunk in request.content.iter_chunked(64 * 1024):
             yield chunk
     except (OSError, web.RequestPayloadError) as error:
-        raise _CutShort from error
+        raise CutShort from error
 
 
 async def _chunks(receive: _Receive) -> AsyncGenerator[bytes, None]:
     while True:
         message = await receive()
         if message["type"] != "http.request":
-            raise _CutShort
+            raise CutShort
         yield message.get("body", b"")
         if not message.get("more_body"):
             return

@@ -357,8 +357,9 @@ def _first(read: Callable[[object], T | None], names: Iterable[str], *holders: o
         if isinstance(holder, dict):
             given = cast("dict[str, object]", holder)
             for name in names:
-                if (value := read(given.get(name))) is not None:
-                    return value
+                value = given.get(name)
+                if value is not None and (told := read(value)) is not None:
+                    return told
     return None
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import logging
+import zlib
 from collections.abc import AsyncIterator
 
 import aiohttp
@@ -46,7 +47,7 @@ async def test_a_wrong_token_is_not_found(receiver: CallbackReceiver) -> None:
 async def test_a_token_must_be_whole(receiver: CallbackReceiver) -> None:
     """A part of a token, or one with something behind it, is another token."""
     expected = receiver.expect()
-    for token in (expected.token[:-1], expected.token + "x", expected.token + "/"):
+    for token in (expected.token[:-1], expected.token + "x", expected.token + "//"):
         assert (await post(f"{receiver.public_url}/{token}"))[0] == 404
     assert expected.notice is None
 
@@ -58,21 +59,44 @@ async def test_a_token_that_nobody_holds_is_not_found(receiver: CallbackReceiver
     assert repr(receiver) == f"<CallbackReceiver at {receiver.public_url}, 0 tokens>"
 
 
+async def test_a_trailing_slash_is_served(receiver: CallbackReceiver) -> None:
+    """Senders add one; the token is the same."""
+    expected = receiver.expect()
+    assert await post(f"{expected.url}/") == TAKEN
+    assert expected.notice is not None
+
+
+METHODS = ("GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS")
+
+
 async def test_another_method_is_refused(receiver: CallbackReceiver) -> None:
     """405, and only with the right token: who guesses learns nothing."""
     expected = receiver.expect()
-    for method in ("GET", "PUT", "PATCH", "DELETE", "OPTIONS"):
+    for method in METHODS[2:]:
         status, answer = await post(expected.url, method=method)
         assert (method, status, answer["code"]) == (method, 405, 405)
+    for method in METHODS:
         assert (await post(f"{receiver.public_url}/x", method=method))[0] == 404
     assert expected.notice is None
 
 
-async def test_a_head_has_no_body_and_names_the_method(receiver: CallbackReceiver) -> None:
-    """405 as well, with the header `Allow` that HTTP asks for."""
+async def test_a_refused_method_is_told_the_right_ones(receiver: CallbackReceiver) -> None:
+    """With the header `Allow` that HTTP asks for."""
     expected = receiver.expect()
-    async with aiohttp.ClientSession() as client, client.head(expected.url) as got:
-        assert (got.status, got.headers["Allow"], await got.read()) == (405, "POST", b"")
+    async with aiohttp.ClientSession() as client, client.put(expected.url) as got:
+        assert (got.status, got.headers["Allow"]) == (405, "GET, HEAD, POST")
+
+
+async def test_a_url_may_be_tried_first(receiver: CallbackReceiver) -> None:
+    """200 to GET and HEAD, whatever they carry, on one connection; nothing is believed."""
+    expected = receiver.expect()
+    async with aiohttp.ClientSession() as client:
+        for url in (expected.url, f"{expected.url}/"):
+            async with client.get(url, data=callback()) as got:
+                assert (got.status, await got.json()) == TAKEN
+            async with client.head(url) as got:
+                assert (got.status, await got.read()) == (200, b"")
+    assert expected.notice is None
 
 
 @pytest.mark.parametrize(
@@ -80,27 +104,74 @@ async def test_a_head_has_no_body_and_names_the_method(receiver: CallbackReceive
     [
         ("application/json", 200),
         ("Application/JSON ; charset=UTF-8", 200),
+        ("application/cloudevents+json", 200),
+        ("text/json", 200),
+        ("text/plain", 200),
+        ("Text/Plain; charset=utf-8", 200),
         (None, 200),
-        ("text/plain", 415),
+        ("", 200),
         ("application/x-www-form-urlencoded", 415),
         ("application/json-patch", 415),
-        ("", 415),
+        ("text/html", 415),
     ],
 )
-async def test_the_content_type_must_be_json(
+async def test_the_content_type_must_not_say_otherwise(
     receiver: CallbackReceiver, content_type: str | None, status: int
 ) -> None:
-    """415 for anything else; none at all is not held against a callback."""
+    """Plain text and nothing at all are not held against a callback; 415 for anything else."""
     expected = receiver.expect()
     assert (await post(expected.url, content_type=content_type))[0] == status
     assert (expected.notice is not None) is (status == 200)
 
 
-async def test_a_compressed_body_is_refused(receiver: CallbackReceiver) -> None:
-    """A small body stays small: nothing is unpacked."""
+PACKED = {
+    "gzip": gzip.compress(callback()),
+    "x-gzip": gzip.compress(callback()),
+    "deflate": zlib.compress(callback()),
+}
+
+
+@pytest.mark.parametrize("encoding", PACKED)
+async def test_a_compressed_body_is_unpacked(receiver: CallbackReceiver, encoding: str) -> None:
+    """Also where the server in front unpacks by itself, as aiohttp does."""
     expected = receiver.expect()
-    bomb = gzip.compress(b" " * 10 * LARGEST_BODY_BYTES)
-    assert (await post(expected.url, bomb, Content_Encoding="gzip"))[0] == 415
+    assert await post(expected.url, PACKED[encoding], Content_Encoding=encoding) == TAKEN
+    assert expected.notice is not None
+
+
+async def test_a_compressed_body_may_be_a_mebibyte(receiver: CallbackReceiver) -> None:
+    """Unpacked; one byte more is refused, and so is a bomb."""
+    expected = receiver.expect()
+    whole = gzip.compress(callback().ljust(LARGEST_BODY_BYTES))
+    assert await post(expected.url, whole, Content_Encoding="gzip") == TAKEN
+    for size in (LARGEST_BODY_BYTES + 1, 100 * LARGEST_BODY_BYTES):
+        bomb = gzip.compress(callback().ljust(size))
+        assert len(bomb) < LARGEST_BODY_BYTES
+        assert (size, (await post(expected.url, bomb, Content_Encoding="gzip"))[0]) == (size, 413)
+
+
+async def test_a_body_that_is_packed_badly_is_refused(receiver: CallbackReceiver) -> None:
+    """400 when it is cut off or damaged; 415 for what is packed in another way."""
+    expected = receiver.expect()
+    whole = gzip.compress(callback())
+    for body in (whole[:20], whole[:20] + b"\xff" * 30 + whole[50:]):
+        assert (await post(expected.url, body, Content_Encoding="gzip"))[0] == 400
+    assert (await post(expected.url, b"{}", Content_Encoding="compress"))[0] == 415
+    assert expected.notice is None
+
+
+async def test_a_sender_may_wait_for_100_continue(receiver: CallbackReceiver) -> None:
+    """It is told to go on before it sends the body."""
+    expected = receiver.expect()
+    body = callback()
+    async with connection(expected.url) as (reader, writer):
+        length = f"Content-Length: {len(body)}"
+        writer.write(head(expected.url, length, "Expect: 100-continue"))
+        async with asyncio.timeout(5):
+            assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 100 ")
+        writer.write(body)
+        assert await status_of(reader) == 200
+    assert expected.notice is not None
 
 
 async def test_a_body_may_be_a_mebibyte(receiver: CallbackReceiver) -> None:

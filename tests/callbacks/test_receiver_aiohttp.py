@@ -1,5 +1,7 @@
 """A receiver among the routes of an aiohttp application, and serving by itself."""
 
+import asyncio
+from contextlib import suppress
 from typing import Any
 
 import aiohttp
@@ -8,7 +10,19 @@ from aiohttp import web
 
 from suno_async import CallbackReceiver, InvalidRequest
 
-from .hosting import TAKEN, aiohttp_server, by_itself, free_port, in_aiohttp, listener, post
+from .hosting import (
+    TAKEN,
+    aiohttp_server,
+    by_itself,
+    callback,
+    connection,
+    free_port,
+    head,
+    in_aiohttp,
+    listener,
+    post,
+    status_of,
+)
 
 
 async def test_other_routes_are_left_alone() -> None:
@@ -76,6 +90,79 @@ async def test_serving_ends_with_the_block() -> None:
     expected = receiver.expect()
     async with receiver.serve("127.0.0.1", port):
         assert await post(expected.url) == TAKEN
+
+
+@pytest.mark.parametrize("path", ["/", "", "/inside", "/inside/"])
+async def test_serving_behind_a_proxy_that_takes_the_prefix_away(path: str) -> None:
+    """`serve(path=…)` says where requests arrive, when that is not the path of `public_url`."""
+    port = free_port()
+    receiver = CallbackReceiver("https://my.service/outside/suno")
+    expected = receiver.expect()
+    async with receiver.serve("127.0.0.1", port, path=path):
+        inside = f"http://127.0.0.1:{port}{path.rstrip('/')}"
+        assert await post(f"{inside}/{expected.token}") == TAKEN
+        assert (await post(f"{inside}/outside/suno/{expected.token}"))[0] == 404
+
+
+HALVES = (b"", b"POST /suno/x HTTP/1.1\r\nHost: h\r\nX-Half: ", b"P", b"\r\n")
+
+
+@pytest.mark.parametrize("half", HALVES, ids=repr)
+async def test_half_a_head_holds_no_descriptor(half: bytes) -> None:
+    """The connection is closed when the head takes too long, also when bytes go on dripping."""
+    port = free_port()
+    receiver = CallbackReceiver(f"http://127.0.0.1:{port}/suno")
+    async with (
+        receiver.serve("127.0.0.1", port, head_timeout=0.2),
+        connection(receiver.public_url) as (reader, writer),
+        asyncio.timeout(30),
+    ):
+        writer.write(half)
+        while not reader.at_eof():
+            with suppress(OSError, TimeoutError):
+                writer.write(b"x" if half else b"")
+                await asyncio.wait_for(reader.read(1000), 0.05)
+
+
+async def test_half_a_head_after_a_callback_holds_none_either() -> None:
+    """A connection that was of use once has no more time than another."""
+    port = free_port()
+    receiver = CallbackReceiver(f"http://127.0.0.1:{port}/suno")
+    expected = receiver.expect()
+    async with (
+        receiver.serve("127.0.0.1", port, head_timeout=2),
+        connection(receiver.public_url) as (reader, writer),
+    ):
+        body = callback()
+        whole = head(expected.url, f"Content-Length: {len(body)}") + body
+        writer.write(whole + whole[:50])
+        async with asyncio.timeout(30):
+            assert (await reader.read()).count(b"HTTP/1.1 200") == 1
+
+
+async def test_a_connection_that_sent_its_head_is_left_alone() -> None:
+    """Its body has 10 s of its own."""
+    port = free_port()
+    receiver = CallbackReceiver(f"http://127.0.0.1:{port}/suno")
+    expected = receiver.expect()
+    async with (
+        receiver.serve("127.0.0.1", port, head_timeout=2),
+        connection(receiver.public_url) as (reader, writer),
+    ):
+        body = callback()
+        writer.write(head(expected.url, f"Content-Length: {len(body)}"))
+        await asyncio.sleep(2.2)
+        writer.write(body)
+        assert await status_of(reader) == 200
+
+
+@pytest.mark.parametrize("seconds", [0, -1, float("nan"), float("inf")])
+async def test_a_time_for_heads_is_checked(seconds: float) -> None:
+    """`InvalidRequest`, before anything listens."""
+    receiver = CallbackReceiver("http://127.0.0.1/suno")
+    with pytest.raises(InvalidRequest, match="head_timeout"):
+        async with receiver.serve("127.0.0.1", free_port(), head_timeout=seconds):
+            pass
 
 
 @pytest.mark.parametrize(
