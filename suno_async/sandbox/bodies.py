@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import contextlib
 import re
 
 import aiohttp
@@ -58,17 +59,15 @@ async def read_body(request: web.BaseRequest, limit_bytes: int = _JSON_LIMIT_BYT
             if len(data) > limit_bytes:
                 raise Refusal(413, f"body: must have at most {limit_bytes} bytes")
     except _BROKEN as error:
-        raise _unreadable(request, error) from error
+        raise _unreadable(error) from error
     return bytes(data)
 
 
 async def read_off(request: web.BaseRequest) -> None:
     """Read what is left of a body and forget it."""
-    try:
+    with contextlib.suppress(*_BROKEN):
         async for _ in request.content.iter_any():
             pass
-    except _BROKEN as error:
-        _unreadable(request, error)
 
 
 async def read_form(request: web.BaseRequest) -> SentFile:
@@ -82,13 +81,10 @@ async def read_form(request: web.BaseRequest) -> SentFile:
     try:
         return await _read_parts(request)
     except _BROKEN as error:
-        raise _unreadable(request, error) from error
+        raise _unreadable(error) from error
 
 
-def _unreadable(request: web.BaseRequest, error: Exception) -> Refusal:
-    if isinstance(error, web.RequestPayloadError):
-        # Otherwise the web server reads on after the answer, fails once more and says so.
-        request.content.feed_eof()
+def _unreadable(error: Exception) -> Refusal:
     return Refusal(422, f"body: can not be read ({' '.join(str(error).split())})")
 
 

@@ -1,9 +1,11 @@
 """What no client should send: every answer is the service's refusal, and nothing is charged."""
 
+import asyncio
 import base64
 import json
+from collections.abc import AsyncIterator
 from io import BytesIO
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -71,11 +73,32 @@ async def test_a_plain_body_that_is_called_packed_is_a_422(
     assert (await caller.get(CREDITS))["code"] == 200
 
 
-async def test_a_fault_reads_off_a_body_that_can_not_be_read(caller: Caller) -> None:
-    """A gateway that answers by itself does not care for what it passes over."""
-    caller.sandbox.inject(Call.SUBMIT, Reply(503, {"code": 14}))
-    headers = {**JSON, "Content-Encoding": "gzip"}
-    assert await caller.post(SUBMIT, data=b"plain", headers=headers) == {"code": 14}
+@pytest.mark.parametrize("frame", ["whole", "short"])
+async def test_a_gateway_does_not_care_for_the_body(
+    caller: Caller, frame: Literal["whole", "short"]
+) -> None:
+    """It answers by itself whatever it passes over, and the next call works."""
+    caller.sandbox.inject(Call.CREDITS, Reply(503, {"code": 14}, frame=frame))
+    url, headers = caller.sandbox.base_url + CREDITS, {"Content-Encoding": "gzip"}
+    async with caller.http.request("GET", url, data=b"plain", headers=headers) as response:
+        assert response.status == 503
+        assert (await response.content.read(12)) == b'{"code": 14}'
+    assert (await caller.get(CREDITS))["code"] == 200
+
+
+async def test_a_gateway_answers_before_the_body_has_come(caller: Caller) -> None:
+    """An upload that is refused on the way need not be sent to its end."""
+    caller.sandbox.inject(Call.UPLOAD, Reply(413, b"too much"))
+    more = asyncio.Event()
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b"x"
+        await more.wait()
+
+    url = caller.sandbox.base_url + UPLOAD
+    async with asyncio.timeout(5), caller.http.post(url, data=body()) as response:
+        assert (response.status, await response.read()) == (413, b"too much")
+    more.set()
 
 
 @pytest.mark.parametrize(
