@@ -14,7 +14,16 @@ from suno_async.sandbox.validation import Refusal, parse_object
 
 _JSON_LIMIT_BYTES = 1024 * 1024
 _UPLOAD_LIMIT_BYTES = 200 * 1024 * 1024
-_BROKEN = (ValueError, LookupError, RuntimeError, web.RequestPayloadError, HttpProcessingError)
+_BROKEN = (
+    ValueError,
+    LookupError,
+    RuntimeError,
+    HttpProcessingError,
+    web.RequestPayloadError,
+    # warnings, which are errors where a test run says so
+    aiohttp.BadContentDispositionHeader,
+    aiohttp.BadContentDispositionParam,
+)
 _DATA_URL = re.compile(r"data:([^;,]*)(?:;[^,]*)?,", re.ASCII)
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import random
 from collections.abc import AsyncIterator
 from io import BytesIO
 from typing import Any, Literal
@@ -11,7 +12,7 @@ import pytest
 
 from suno_async.sandbox import Call, Reply
 
-from .caller import CREDITS, DETAILS, SUBMIT, UPLOAD, UPLOAD_URL, Caller, song
+from .caller import CREDITS, DETAILS, SUBMIT, UPLOAD, UPLOAD_URL, Caller, calling, song
 
 UPLOAD_BASE64 = "/file-upload/api/file-base64-upload"
 JSON = {"Content-Type": "application/json"}
@@ -106,6 +107,7 @@ async def test_a_gateway_answers_before_the_body_has_come(caller: Caller) -> Non
     [
         (b"abc", {"Content-Type": "multipart/form-data"}),
         (b"abc", {"Content-Type": "multipart/form-data; boundary=" + "x" * 100}),
+        (b"abc", {"Content-Type": "multipart/form-data; bound\udcffary=x"}),
         (b"abc", FORM),
         (FOLDER + FILE + b"abc", FORM),
         (FOLDER + FILE, FORM),
@@ -128,6 +130,14 @@ async def test_a_form_in_an_unknown_charset_is_a_422(caller: Caller, charset: st
     kind = f"\r\nContent-Type: text/plain; charset={charset}\r\n\r\n".encode()
     body = FOLDER.replace(b"\r\n\r\n", kind) + FILE + b"abc\r\n--x--\r\n"
     assert (await caller.post(UPLOAD, data=body, headers=FORM))["code"] == 422
+
+
+async def test_a_type_of_garbage_is_no_type(caller: Caller) -> None:
+    """A file is kept, and what its sender calls it is forgotten if no header can hold it."""
+    odd = FILE.replace(b"a.wav", b"a").replace(b"\r\n\r\n", b"\r\nContent-Type: \xff\r\n\r\n")
+    answer = await caller.post(UPLOAD, data=FOLDER + odd + b"abc\r\n--x--\r\n", headers=FORM)
+    _, body, headers = await caller.fetch(answer["data"]["downloadUrl"])
+    assert (body, headers["Content-Type"]) == (b"abc", "application/octet-stream")
 
 
 @pytest.mark.parametrize("url", ["http://[::1", "http://127.0.0.1:99999/", "http://a..b/", "x"])
@@ -195,3 +205,50 @@ async def test_an_id_of_garbage_is_unknown(caller: Caller, task_id: str) -> None
     """There is no such record."""
     answer: Any = await caller.get(DETAILS, taskId=task_id)
     assert answer["code"] == 422
+
+
+PIECES = (
+    b"\\ud800",
+    b"\x00",
+    b"1e999",
+    b"[",
+    b"{",
+    b"\xff\xfe",
+    b"\r\n\r\n",
+    b":99999",
+    b"--x\r\n",
+)
+
+
+def _spoiled(body: bytes, rng: random.Random) -> bytes:
+    """Put in, take out or exchange some bytes, at up to three places."""
+    spoiled = bytearray(body)
+    for _ in range(rng.randrange(1, 4)):
+        at = rng.randrange(len(spoiled))
+        piece = rng.choice((b"", *PIECES, bytes([rng.randrange(256)])))
+        spoiled[at : at + rng.randrange(6)] = piece
+    return bytes(spoiled)
+
+
+# aiohttp warns of names that it can not read, and then there is no name
+@pytest.mark.filterwarnings("ignore::aiohttp.BadContentDispositionHeader")
+@pytest.mark.filterwarnings("ignore::aiohttp.BadContentDispositionParam")
+@pytest.mark.parametrize(
+    ("path", "body", "headers"),
+    [
+        (SUBMIT, _text(styleWeight=0.5, model="V5"), JSON),
+        (UPLOAD, FOLDER + FILE + b"abc\r\n--x--\r\n", FORM),
+        (UPLOAD_BASE64, b'{"base64Data": "YWJj", "uploadPath": "a", "fileName": "b"}', JSON),
+    ],
+)
+async def test_spoiled_bodies_are_answered_by_the_service(
+    path: str, body: bytes, headers: dict[str, str]
+) -> None:
+    """Of three hundred spoiled bodies each gets an envelope, and each task can be looked at."""
+    rng = random.Random(path)
+    async with calling(submissions_per_window=None) as caller:
+        for _ in range(300):
+            answer = await caller.post(path, data=_spoiled(body, rng), headers=headers)
+            assert answer["code"] in {200, 413, 422, 451}
+        for task_id in caller.sandbox.tasks:
+            assert (await caller.get(DETAILS, taskId=task_id))["code"] == 200
