@@ -32,8 +32,9 @@ _CALLBACK_TEXTS: Mapping[str, str] = {
 
 
 def to_bytes(body: object) -> bytes:
-    """Write JSON as UTF-8."""
-    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+    """Write JSON as UTF-8; what UTF-8 can not hold, half a surrogate pair, is escaped."""
+    text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+    return text.encode(errors="backslashreplace")
 
 
 def envelope(code: int | str, msg: str, data: object, dialect: Dialect) -> bytes:

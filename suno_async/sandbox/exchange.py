@@ -93,12 +93,14 @@ async def under_faults(
     await _wait(drawn.delays, activity, processed=False)
     response = None if _stops_at_the_gateway(drawn.fault) else await handler(request)
     await _wait(drawn.delays, activity, processed=True)
-    if response is None and not isinstance(drawn.fault, DropBefore):
+    if isinstance(drawn.fault, Reply) and drawn.fault.frame != "whole":
         # A connection that is closed with unread bytes is reset, and takes the answer with it.
         await read_off(request)
     response = await _on_the_way_back(request, response or web.Response(), drawn.fault, task_id)
     if request.content.exception() is not None:
-        # what comes behind an unreadable body can not be read either
+        # What comes behind an unreadable body can not be read either, and the web server, which
+        # would try, would fail once more and say so.
+        request.content.feed_eof()
         response.force_close()
     return response
 

@@ -55,7 +55,7 @@ class UploadStore:
             raise Refusal(422, "fileName: must be a plain file name")
         self._expire()
         path = f"{folder}/{name}"
-        guessed = mimetypes.guess_type(name)[0] or sent.mime_type or "application/octet-stream"
+        guessed = mimetypes.guess_type(name)[0] or _kind(sent.mime_type)
         upload = Upload(path, sent.data, guessed, self._clock.now())
         self._uploads[path] = upload
         self._uploads.move_to_end(path)
@@ -69,6 +69,12 @@ class UploadStore:
             if oldest.uploaded_at > limit:
                 return
             del self._uploads[path]
+
+
+def _kind(named: str | None) -> str:
+    """Take the sender's word for a file's type if it can stand in a header."""
+    usable = named and named.isascii() and named.isprintable()
+    return named if named and usable else "application/octet-stream"
 
 
 def _climbs(path: str) -> bool:

@@ -1,15 +1,18 @@
 """What no client should send: every answer is the service's refusal, and nothing is charged."""
 
+import asyncio
 import base64
 import json
+import random
+from collections.abc import AsyncIterator
 from io import BytesIO
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
 from suno_async.sandbox import Call, Reply
 
-from .caller import CREDITS, DETAILS, SUBMIT, UPLOAD, UPLOAD_URL, Caller, song
+from .caller import CREDITS, DETAILS, SUBMIT, UPLOAD, UPLOAD_URL, Caller, calling, song
 
 UPLOAD_BASE64 = "/file-upload/api/file-base64-upload"
 JSON = {"Content-Type": "application/json"}
@@ -71,11 +74,32 @@ async def test_a_plain_body_that_is_called_packed_is_a_422(
     assert (await caller.get(CREDITS))["code"] == 200
 
 
-async def test_a_fault_reads_off_a_body_that_can_not_be_read(caller: Caller) -> None:
-    """A gateway that answers by itself does not care for what it passes over."""
-    caller.sandbox.inject(Call.SUBMIT, Reply(503, {"code": 14}))
-    headers = {**JSON, "Content-Encoding": "gzip"}
-    assert await caller.post(SUBMIT, data=b"plain", headers=headers) == {"code": 14}
+@pytest.mark.parametrize("frame", ["whole", "short"])
+async def test_a_gateway_does_not_care_for_the_body(
+    caller: Caller, frame: Literal["whole", "short"]
+) -> None:
+    """It answers by itself whatever it passes over, and the next call works."""
+    caller.sandbox.inject(Call.CREDITS, Reply(503, {"code": 14}, frame=frame))
+    url, headers = caller.sandbox.base_url + CREDITS, {"Content-Encoding": "gzip"}
+    async with caller.http.request("GET", url, data=b"plain", headers=headers) as response:
+        assert response.status == 503
+        assert (await response.content.read(12)) == b'{"code": 14}'
+    assert (await caller.get(CREDITS))["code"] == 200
+
+
+async def test_a_gateway_answers_before_the_body_has_come(caller: Caller) -> None:
+    """An upload that is refused on the way need not be sent to its end."""
+    caller.sandbox.inject(Call.UPLOAD, Reply(413, b"too much"))
+    more = asyncio.Event()
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b"x"
+        await more.wait()
+
+    url = caller.sandbox.base_url + UPLOAD
+    async with asyncio.timeout(5), caller.http.post(url, data=body()) as response:
+        assert (response.status, await response.read()) == (413, b"too much")
+    more.set()
 
 
 @pytest.mark.parametrize(
@@ -83,6 +107,7 @@ async def test_a_fault_reads_off_a_body_that_can_not_be_read(caller: Caller) -> 
     [
         (b"abc", {"Content-Type": "multipart/form-data"}),
         (b"abc", {"Content-Type": "multipart/form-data; boundary=" + "x" * 100}),
+        (b"abc", {"Content-Type": "multipart/form-data; bound\udcffary=x"}),
         (b"abc", FORM),
         (FOLDER + FILE + b"abc", FORM),
         (FOLDER + FILE, FORM),
@@ -105,6 +130,14 @@ async def test_a_form_in_an_unknown_charset_is_a_422(caller: Caller, charset: st
     kind = f"\r\nContent-Type: text/plain; charset={charset}\r\n\r\n".encode()
     body = FOLDER.replace(b"\r\n\r\n", kind) + FILE + b"abc\r\n--x--\r\n"
     assert (await caller.post(UPLOAD, data=body, headers=FORM))["code"] == 422
+
+
+async def test_a_type_of_garbage_is_no_type(caller: Caller) -> None:
+    """A file is kept, and what its sender calls it is forgotten if no header can hold it."""
+    odd = FILE.replace(b"a.wav", b"a").replace(b"\r\n\r\n", b"\r\nContent-Type: \xff\r\n\r\n")
+    answer = await caller.post(UPLOAD, data=FOLDER + odd + b"abc\r\n--x--\r\n", headers=FORM)
+    _, body, headers = await caller.fetch(answer["data"]["downloadUrl"])
+    assert (body, headers["Content-Type"]) == (b"abc", "application/octet-stream")
 
 
 @pytest.mark.parametrize("url", ["http://[::1", "http://127.0.0.1:99999/", "http://a..b/", "x"])
@@ -172,3 +205,50 @@ async def test_an_id_of_garbage_is_unknown(caller: Caller, task_id: str) -> None
     """There is no such record."""
     answer: Any = await caller.get(DETAILS, taskId=task_id)
     assert answer["code"] == 422
+
+
+PIECES = (
+    b"\\ud800",
+    b"\x00",
+    b"1e999",
+    b"[",
+    b"{",
+    b"\xff\xfe",
+    b"\r\n\r\n",
+    b":99999",
+    b"--x\r\n",
+)
+
+
+def _spoiled(body: bytes, rng: random.Random) -> bytes:
+    """Put in, take out or exchange some bytes, at up to three places."""
+    spoiled = bytearray(body)
+    for _ in range(rng.randrange(1, 4)):
+        at = rng.randrange(len(spoiled))
+        piece = rng.choice((b"", *PIECES, bytes([rng.randrange(256)])))
+        spoiled[at : at + rng.randrange(6)] = piece
+    return bytes(spoiled)
+
+
+# aiohttp warns of names that it can not read, and then there is no name
+@pytest.mark.filterwarnings("ignore::aiohttp.BadContentDispositionHeader")
+@pytest.mark.filterwarnings("ignore::aiohttp.BadContentDispositionParam")
+@pytest.mark.parametrize(
+    ("path", "body", "headers"),
+    [
+        (SUBMIT, _text(styleWeight=0.5, model="V5"), JSON),
+        (UPLOAD, FOLDER + FILE + b"abc\r\n--x--\r\n", FORM),
+        (UPLOAD_BASE64, b'{"base64Data": "YWJj", "uploadPath": "a", "fileName": "b"}', JSON),
+    ],
+)
+async def test_spoiled_bodies_are_answered_by_the_service(
+    path: str, body: bytes, headers: dict[str, str]
+) -> None:
+    """Of three hundred spoiled bodies each gets an envelope, and each task can be looked at."""
+    rng = random.Random(path)
+    async with calling(submissions_per_window=None) as caller:
+        for _ in range(300):
+            answer = await caller.post(path, data=_spoiled(body, rng), headers=headers)
+            assert answer["code"] in {200, 413, 422, 451}
+        for task_id in caller.sandbox.tasks:
+            assert (await caller.get(DETAILS, taskId=task_id))["code"] == 200
