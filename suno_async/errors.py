@@ -49,7 +49,8 @@ class ApiError(SunoError):
     message: str
     http_status: int | None = None
     task_id: str | None = None
-    gateway: bool = field(default=False, kw_only=True)
+    # no argument, so that a copy is made of the positional ones that an exception keeps
+    gateway: bool = field(default=False, init=False)
 
     def __str__(self) -> str:
         about = f" (task {self.task_id})" if self.task_id else ""
@@ -410,9 +411,10 @@ def api_error(
         cls = InsufficientCredits
     elif gateway and code in _OF_THE_SERVICE_ALONE:
         cls = ApiError
-    if issubclass(cls, RateLimited | Maintenance | ServerError):
-        return cls(code, message, http_status, None, retry_after, gateway=gateway)
-    return cls(code, message, http_status, gateway=gateway)
+    waits = (None, retry_after) if issubclass(cls, RateLimited | Maintenance | ServerError) else ()
+    error = cls(code, message, http_status, *waits)
+    error.gateway = gateway
+    return error
 
 
 # what a caller can do next

@@ -48,7 +48,9 @@ EXAMPLES: list[tuple[SunoError, tuple[str, ...]]] = [
     (ApiError(418, "a teapot", 200, "t1"), ("418", "a teapot", "t1")),
     (AuthenticationError(401, "no key", 200), ("401", "no key", "check the API key")),
     (InsufficientCredits(402, "no credits"), ("402", "no credits", "nothing was charged")),
-    (NotSubmitted(402, "no credits"), ("not submitted", "no credits")),
+    (NotSubmitted("credits"), ("not submitted", "could not pay", "nothing was charged")),
+    (NotSubmitted("uncertainty"), ("not submitted", "uncertain", "nothing was charged")),
+    (api_error(499, "gone", 499, gateway=True), ("a gateway answered 499", "gone")),
     (NotFound(404, "nothing here", 404, "t1"), ("404", "nothing here", "t1")),
     (Conflict(409, "there already"), ("409", "there already")),
     (ValidationFailed(422, "tags: must be"), ("422", "tags: must be")),
@@ -66,6 +68,10 @@ EXAMPLES: list[tuple[SunoError, tuple[str, ...]]] = [
         ("'Nocturne'", "2026-01-02 03:04:05 UTC", "timed out", "30 s", "check the account"),
     ),
     (SubmissionUncertain("Nocturne", "timed out"), ("'Nocturne'", "may have been charged")),
+    (
+        SubmissionUncertain("Nocturne", "timed out", AT, task_id="t1"),
+        ("'Nocturne'", "exists", "a callback named its task t1"),
+    ),
     (CallbackRejected("not JSON"), ("not a callback", "not JSON")),
     (UnexpectedError("KeyError: 'x'"), ("KeyError: 'x'",)),
     (TaskError("t1"), ("t1",)),
@@ -200,6 +206,58 @@ def test_codes_have_classes(code: int, cls: type[ApiError]) -> None:
     assert type(error) is cls
     assert (error.code, error.message, error.http_status) == (code, "text", 200)
     assert error.task_id is None
+
+
+# what a gateway means with a code of which the service has made something of its own
+GATEWAYS = {
+    **{code: cls for code, cls in CLASSES.items() if code not in {405, 430, 455}},
+    **dict.fromkeys((402, 405, 430, 455), ApiError),
+}
+
+
+@pytest.mark.parametrize(("status", "cls"), GATEWAYS.items())
+def test_a_gateways_status_does_not_speak_for_the_service(status: int, cls: type[ApiError]) -> None:
+    """A 405 page is a wrong address, and no limit; a 429 page is one."""
+    error = api_error(status, "text", status, gateway=True)
+    assert type(error) is cls
+    assert error.gateway
+
+
+CREDITS = [
+    "Your balance is not enough to run this request",
+    "insufficient credits",
+    "Insufficient Credit.",
+    "Not enough funds, please top up",
+    "please top-up",
+    "please recharge",
+    "payment required",
+    "Недостаточно средств",
+    "Недостаточно кредитов",
+    "余额不足",
+    "積分不足",
+]
+LIMITS = [
+    "Too many requests",
+    "rate limit exceeded",
+    "called too often, slow down",
+    "load balancer is busy",
+    "accredited users only",
+    "",
+]
+
+
+@pytest.mark.parametrize("gateway", [False, True])
+def test_a_429_that_speaks_of_credits_is_about_credits(*, gateway: bool) -> None:
+    """Upstream says 429 for missing credits as well: the text tells the two apart."""
+    kinds = {text: type(api_error(429, text, 200, gateway=gateway)) for text in CREDITS + LIMITS}
+    assert {text for text, kind in kinds.items() if kind is InsufficientCredits} == set(CREDITS)
+    assert {kinds[text] for text in LIMITS} == {RateLimited}
+
+
+@pytest.mark.parametrize("code", [405, 430, 455, 500])
+def test_other_codes_are_not_about_credits_whatever_they_say(code: int) -> None:
+    """Only 429 has two meanings."""
+    assert type(api_error(code, CREDITS[0], 200)) is CLASSES[code]
 
 
 @pytest.mark.parametrize("code", [405, 429, 430, 455, 500, 503])

@@ -87,6 +87,13 @@ UNCERTAIN: list[tuple[Fault, int]] = [
     (HttpError(502, headers={"Retry-After": "0"}, processed=True), 1),
     (HttpError(204, html=False, processed=True), 1),
     *((Redirect("/elsewhere", status), 0) for status in (301, 302, 303, 307, 308)),
+    *((HttpError(status), 0) for status in (402, 409, 424, 425, 430, 444, 455, 460, 499)),
+    *((EnvelopeError(code), 0) for code in (408, 425, 444, 460, 499, 500, 501, 505, 531)),
+    *((EnvelopeError(code), 0) for code in (-1, 0, "0", 4, 14, 200, 202, 218, "500", "777")),
+    (EnvelopeError(500, http_status=500), 0),
+    (EnvelopeError(99999, http_status=418), 0),
+    (EnvelopeError(4, http_status=504), 0),
+    (EnvelopeError(429, http_status=503), 0),
 ]
 
 REFUSED: list[tuple[Fault, type[ApiError], int]] = [
@@ -94,32 +101,25 @@ REFUSED: list[tuple[Fault, type[ApiError], int]] = [
     (EnvelopeError(401), AuthenticationError, 401),
     (EnvelopeError(402), InsufficientCredits, 402),
     (EnvelopeError(404), NotFound, 404),
-    (EnvelopeError(408), ApiError, 408),
     (EnvelopeError(409), Conflict, 409),
     (EnvelopeError(413), ValidationFailed, 413),
     (EnvelopeError(422), ValidationFailed, 422),
     (EnvelopeError(451), SourceUnavailable, 451),
-    (EnvelopeError(500), ServerError, 500),
-    (EnvelopeError(500, http_status=500), ServerError, 500),
-    (EnvelopeError(505), ServerError, 505),
-    (EnvelopeError("500"), ServerError, 500),
-    (EnvelopeError(0), ApiError, 0),
-    (EnvelopeError(-1), ApiError, -1),
-    (EnvelopeError(218), ApiError, 218),
-    (EnvelopeError("777"), ApiError, 777),
-    (EnvelopeError(99999, http_status=418), ApiError, 99999),
     (HttpError(401), AuthenticationError, 401),
     (HttpError(403), ApiError, 403),
     (HttpError(404, html=False), NotFound, 404),
+    (HttpError(405), ApiError, 405),
     (HttpError(413), ValidationFailed, 413),
+    (HttpError(422), ValidationFailed, 422),
+    (EnvelopeError(429, "insufficient credits"), InsufficientCredits, 429),
 ]
 
 REPEATED: list[Fault] = [
     *(EnvelopeError(code) for code in (429, 430, 405, 455)),
     *(EnvelopeError(str(code)) for code in (429, 430, 405, 455)),
     *(EnvelopeError(code, http_status=code) for code in (429, 430, 405, 455)),
-    *(HttpError(status) for status in (429, 430, 405, 455)),
-    *(HttpError(status, html=False) for status in (429, 455)),
+    HttpError(429),
+    HttpError(429, html=False),
 ]
 
 
@@ -309,9 +309,20 @@ async def test_opting_in_ends_with_the_attempts(sandbox: Sandbox) -> None:
     assert posts(sandbox) == 3
 
 
-async def test_opting_in_does_not_repeat_what_is_uncertain(sandbox: Sandbox) -> None:
-    """Invariant 1: `repeat_server_errors` is about envelopes, never about gateways."""
-    sandbox.inject(Call.SUBMIT, HttpError(500), times=None)
+@pytest.mark.parametrize(
+    "fault",
+    [
+        HttpError(500),
+        HttpError(504),
+        DropAfter(),
+        *(EnvelopeError(500, http_status=status) for status in (502, 503, 504, 408)),
+        *(EnvelopeError(code) for code in (501, 505, 531, 599, 0, 777)),
+    ],
+    ids=str,
+)
+async def test_opting_in_does_not_repeat_what_is_uncertain(sandbox: Sandbox, fault: Fault) -> None:
+    """Invariant 1: `repeat_server_errors` is about the service's own 500, never about gateways."""
+    sandbox.inject(Call.SUBMIT, fault, times=None)
     policy = RetryPolicy(base=EAGER.base, repeat_server_errors=True)
     async with session_for(sandbox, retry=policy) as suno:
         assert isinstance(await caught(suno), SubmissionUncertain)
@@ -440,7 +451,7 @@ async def test_leaving_cuts_a_long_submission_off_and_says_so(
         await until(lambda: charges(sandbox))
         left_at = loop.time()
     assert loop.time() - left_at < 1
-    with pytest.raises(SessionClosed):
+    with pytest.raises(SubmissionUncertain):
         await submitting
     assert posts(sandbox) == 1
     assert "'Nocturne'" in caplog.text
@@ -572,8 +583,119 @@ async def test_invariant_5_retry_after_in_seconds_is_obeyed(world: World, code: 
 async def test_invariant_5_retry_after_as_a_date_is_obeyed(world: World) -> None:
     """Invariant 5: an HTTP date means the same."""
     date = format_datetime(world.clock.now() + timedelta(seconds=90), usegmt=True)
-    wait_s = await retry_after_wait(world, HttpError(429, headers={"Retry-After": date}))
-    assert 90 <= wait_s <= 92
+    wait_s = await retry_after_wait(world, EnvelopeError(429, retry_after=date))
+    assert 90 <= wait_s <= 91
+
+
+async def test_invariant_5_retry_after_as_a_unix_time_is_obeyed(world: World) -> None:
+    """Invariant 5: a number above a billion is a point in time."""
+    at = (world.clock.now() + timedelta(seconds=90)).timestamp()
+    wait_s = await retry_after_wait(world, EnvelopeError(429, retry_after=f"{at:.0f}"))
+    assert 90 <= wait_s <= 91
+
+
+@pytest.mark.parametrize("retry_after", ["86400", "Fri, 01 Jan 2027 00:00:00 GMT", "1893456000"])
+async def test_invariant_5_a_page_holds_a_call_for_a_minute_at_the_most(
+    world: World, retry_after: str
+) -> None:
+    """Invariant 5: what answers in the service's place does not speak for it."""
+    wait_s = await retry_after_wait(world, HttpError(429, headers={"Retry-After": retry_after}))
+    assert 60 <= wait_s <= 61
+
+
+@pytest.mark.parametrize("fault", [HttpError(503), Html200()], ids=str)
+async def test_invariant_5_one_junk_page_does_not_stop_later_submissions(
+    world: World, fault: Fault
+) -> None:
+    """Invariant 5: a day of Retry-After on a page with a failure is a minute for the others."""
+    if isinstance(fault, HttpError):
+        fault = HttpError(503, headers={"Retry-After": "86400"})
+    world.sandbox.inject(Call.SUBMIT, fault)
+    async with world.session() as suno:
+        with pytest.raises(SubmissionUncertain):
+            await world.run(suno.submit(song()))
+        await world.run(suno.submit(song()))
+    assert world.clock.monotonic() <= 61
+
+
+@pytest.mark.parametrize("seconds", ["0.2", "0.9"])
+async def test_invariant_5_a_pause_of_less_than_a_second_is_kept(
+    world: World, seconds: str
+) -> None:
+    """Invariant 5: a short wish is obeyed like a long one."""
+    policy = RetryPolicy(base=timedelta(0))
+    world.sandbox.inject(Call.SUBMIT, EnvelopeError(429, retry_after=seconds))
+    async with world.session(retry=policy) as suno:
+        await world.run(suno.submit(song()))
+    first, second = world.sandbox.submissions
+    assert float(seconds) <= second.at - first.at <= float(seconds) + 0.01
+
+
+async def test_invariant_5_newcomers_are_told_of_a_pause_beyond_their_patience(
+    world: World,
+) -> None:
+    """Invariant 5: no pause holds a call that was not there when it began, either."""
+    world.sandbox.inject(Call.SUBMIT, EnvelopeError(429, retry_after="86400"))
+    async with world.session(submissions_per_window=(5, 1)) as suno:
+        for _ in range(20):  # slots and places come back
+            with pytest.raises(RateLimited) as raised:
+                await world.run(suno.submit(song()))
+            assert raised.value.retry_after is not None
+            assert raised.value.retry_after > timedelta(hours=23)
+            assert raised.value.code == 429
+        assert (posts(world.sandbox), world.clock.monotonic()) == (1, 0)
+        with pytest.raises(RateLimited):
+            await world.run(suno.credits())
+        assert world.clock.monotonic() < 1
+
+
+async def test_refusals_are_no_attempts(world: World) -> None:
+    """Six 429s and then a refused connection are not seven failures of the network."""
+    world.sandbox.inject(Call.SUBMIT, EnvelopeError(429), times=6)
+    connections: list[object] = []
+
+    async def refuse_the_seventh(*seen: Any) -> None:
+        connections.append(seen)
+        if len(connections) == 7:
+            raise ConnectionRefusedError("not now")
+
+    trace = aiohttp.TraceConfig()
+    trace.on_connection_create_start.append(refuse_the_seventh)
+    connector = aiohttp.TCPConnector(force_close=True)
+    async with (
+        aiohttp.ClientSession(trace_configs=[trace], connector=connector) as http,
+        world.session(client_session=http, retry=RetryPolicy(attempts=2)) as suno,
+    ):
+        await world.run(suno.submit(song()))
+    assert (len(connections), posts(world.sandbox), charges(world.sandbox)) == (8, 7, 1)
+
+
+async def test_a_success_begins_the_ladder_of_pauses_anew(world: World) -> None:
+    """Sporadic refusals among successes leave every pause short."""
+    async with world.session(submissions_per_window=(1000, 1)) as suno:
+        for _ in range(12):
+            world.sandbox.inject(Call.SUBMIT, EnvelopeError(429))
+            before_s = world.clock.monotonic()
+            await world.run(suno.submit(song()))
+            assert world.clock.monotonic() - before_s <= 0.6
+            world.sandbox.inject(Call.CREDITS, EnvelopeError(429))
+            await world.run(suno.credits())
+
+
+async def test_a_place_that_is_given_up_during_a_pause_comes_back_at_once(world: World) -> None:
+    """Who leaves during a pause has sent nothing: the window has its place again."""
+    world.sandbox.inject(Call.SUBMIT, EnvelopeError(429, retry_after="30"))
+    async with world.session(submissions_per_window=(2, 1000)) as suno:
+        refused = asyncio.ensure_future(suno.submit(song()))
+        await until(lambda: suno.stats().pause_left_s)
+        refused.cancel()
+        waiting = asyncio.ensure_future(suno.submit(song()))
+        await until(lambda: suno.stats().window_left == 0)
+        waiting.cancel()
+        await until(lambda: suno.stats().window_left == 1)
+        await world.run(suno.submit(song()))
+    assert 30 <= world.clock.monotonic() <= 31.1
+    assert (posts(world.sandbox), charges(world.sandbox)) == (2, 1)
 
 
 @pytest.mark.parametrize("retry_after", ["soon", "-5", "nan", ""])
