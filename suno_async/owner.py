@@ -121,7 +121,9 @@ class Owner:
             timer.cancel()
 
     def close(self) -> None:
-        """Let nothing begin any more, fail what is awaited, and cancel what runs."""
+        """Let nothing begin any more, fail what is awaited, and cancel what runs, once."""
+        if self.closed:  # a second cancellation would cut off how what runs ends
+            return
         self.closed = True
         for future in self._awaited:
             if not future.done():

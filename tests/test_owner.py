@@ -29,6 +29,26 @@ async def test_invariant_8_what_is_left_is_cancelled_and_awaited() -> None:
     assert all(task.cancelled() for task in tasks)
 
 
+async def test_closing_twice_cancels_once() -> None:
+    """What takes a moment to end, after it was cancelled, is not cut off by a second closing."""
+    ended: list[str] = []
+
+    async def tidy() -> None:
+        try:
+            await forever()
+        finally:
+            await asyncio.sleep(0.01)
+            ended.append("in order")
+
+    owner = Owner(SystemClock())
+    owner.spawn(tidy())
+    await asyncio.sleep(0)
+    owner.close()
+    await asyncio.sleep(0)
+    await owner.aclose()
+    assert ended == ["in order"]
+
+
 async def test_a_closed_owner_starts_nothing() -> None:
     """Late work is refused, and its coroutine is closed."""
     owner = Owner(SystemClock())

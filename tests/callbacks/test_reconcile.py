@@ -16,6 +16,7 @@ from suno_async import (
     SubmissionUncertain,
     SunoSession,
 )
+from suno_async.observe import Found, Observation
 from suno_async.sandbox import (
     Call,
     CallbackScript,
@@ -49,8 +50,8 @@ async def reconciling(**settings: object) -> AsyncIterator[tuple[World, SunoSess
 
 
 async def batch(suno: SunoSession, count: int) -> list[Outcome]:
-    """Run a batch with room for all of it."""
-    many = suno.generate_many([song()] * count, max_in_flight=count)
+    """Run a batch with room for all of it, which no loss stops."""
+    many = suno.generate_many([song()] * count, max_in_flight=count, stop_after_uncertain=None)
     return [outcome async for outcome in many]
 
 
@@ -183,18 +184,21 @@ async def test_another_submissions_callback_proves_nothing() -> None:
 
 
 async def test_a_callback_after_the_wait_is_not_lost() -> None:
-    """With a secret the hook gets it, although somebody keeps the error."""
-    late: list[CallbackNotice] = []
-    settings = {"secret": "a secret of letters", "on_unplaced": late.append}
+    """Invariant 2: it is told, it completes the error, and no other process is asked to take it."""
+    elsewhere: list[CallbackNotice] = []
+    told: list[Observation] = []
+    settings = {"secret": "a secret of letters", "on_unplaced": elsewhere.append}
     async with virtual_world() as world, by_itself(clock=world.clock, **settings) as receiver:
-        async with world.session(receiver=receiver, reconcile_for=7) as suno:
+        settings = {"receiver": receiver, "reconcile_for": 7, "observers": [told.append]}
+        async with world.session(**settings) as suno:
             world.sandbox.inject(Call.SUBMIT, DropAfter())
             with pytest.raises(SubmissionUncertain) as caught:
                 await world.run(suno.submit(song()))
+            assert caught.value.task_id is None
             await world.pass_time(130)
-        assert caught.value.title == song().title
-        assert [notice.kind for notice in late] == ["text", "first", "complete"]
-        assert {notice.task_id for notice in late} == set(world.sandbox.tasks)
+        found = [each for each in told if isinstance(each, Found)]
+        assert [each.task_id for each in found] == [caught.value.task_id] == [*world.sandbox.tasks]
+        assert elsewhere == []
 
 
 async def test_a_batch_goes_on_meanwhile() -> None:
@@ -274,7 +278,7 @@ async def test_leaving_the_session_ends_a_batch_that_waits(
 async def test_cancelling_the_caller_ends_its_wait_alone(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Another submission that waits goes on waiting, and is proved."""
+    """Another submission that waits goes on waiting; both are proved, one of them in the log."""
     async with (
         Sandbox(submissions_per_window=None) as sandbox,
         by_itself() as receiver,
@@ -286,6 +290,7 @@ async def test_cancelling_the_caller_ends_its_wait_alone(
             await cancelled
         urls = [str((sent.body or {})["callBackUrl"]) for sent in sandbox.submissions]
         first, second = list(sandbox.tasks)
-        assert (await post(urls[0], callback("text", first)))[0] == 404
+        assert await post(urls[0], callback("text", first)) == TAKEN
+        assert f"task {first}, for which nobody waits" in caplog.text
         assert await post(urls[1], callback("text", second)) == TAKEN
         assert second in repr(await within_a_second(waiting))
