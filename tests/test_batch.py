@@ -23,7 +23,6 @@ from suno_async import (
     NotSubmitted,
     Outcome,
     RetryPolicy,
-    ServerError,
     SourceUnavailable,
     SubmissionUncertain,
     SunoSession,
