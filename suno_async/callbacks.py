@@ -29,13 +29,13 @@ from attrs import evolve
 
 from suno_async.clock import Clock, SystemClock
 from suno_async.errors import CallbackRejected, InvalidRequest
+from suno_async.heads import Heads
 from suno_async.models import CallbackNotice, check_url
 from suno_async.posted import CutShort, Posted, Reply, TooLarge, reply
 from suno_async.webhook import parse_callback
 
 if TYPE_CHECKING:
     from aiohttp import web
-    from aiohttp.typedefs import Handler
 
 _log = logging.getLogger(__name__)
 
@@ -290,18 +290,12 @@ class CallbackReceiver:
 
         path = urlsplit(self.public_url).path if path is None else path
         route = f"{path.rstrip('/')}/{{token}}"
-        return [web.route("*", end, self._handle) for end in (route, f"{route}/")]
+        return [web.route("*", each, self._handle) for each in (route, f"{route}/")]
 
     async def _handle(self, request: "web.Request") -> "web.Response":
-        from aiohttp import web
-
         headers = {name.lower(): value for name, value in request.headers.items()}
         token = request.match_info["token"]
-        reply = await self._take(Posted(request.method, token, headers, _body(request)))
-        response = web.Response(status=reply.status, body=reply.body, headers=reply.headers)
-        if reply.hangs_up:
-            response.force_close()
-        return response
+        return _response(await self._take(Posted(request.method, token, headers, _body(request))))
 
     @property
     def asgi(self) -> Callable[[_Scope, _Receive, _Send], Awaitable[None]]:
@@ -361,15 +355,10 @@ class CallbackReceiver:
 
         if not 0 < head_timeout < inf:
             raise InvalidRequest("head_timeout", head_timeout, "must be seconds above 0")
-        heads = _Heads(head_timeout)
-
-        @web.middleware
-        async def note_head(request: web.Request, handler: "Handler") -> web.StreamResponse:
-            heads.came(request.protocol)
-            return await handler(request)
-
-        application = web.Application(middlewares=[note_head])
-        application.add_routes(self.routes(path))
+        heads = Heads(head_timeout)
+        application = web.Application()
+        application.add_routes(heads.noting(route) for route in self.routes(path))
+        application.add_routes([heads.noting(web.route("*", "/{rest:.*}", _nowhere))])
         runner = web.AppRunner(
             application,
             access_log=None,
@@ -386,43 +375,17 @@ class CallbackReceiver:
             await runner.cleanup()
 
 
-class _Heads:
-    """Closes connections that do not send the head of their first request in time.
+async def _nowhere(_: "web.Request") -> "web.Response":
+    return _response(reply(404, "unknown callback URL"))
 
-    For the heads after it, aiohttp's limit of idle connections holds, which older versions do not
-    begin before the first request.
-    """
 
-    def __init__(self, timeout_s: float) -> None:
-        self._timeout_s = timeout_s
-        self._timers: dict[web.RequestHandler, asyncio.TimerHandle] = {}
+def _response(given: Reply) -> "web.Response":
+    from aiohttp import web
 
-    def came(self, connection: "web.RequestHandler") -> None:
-        """Note that a head has come."""
-        if timer := self._timers.pop(connection, None):
-            timer.cancel()
-
-    @asynccontextmanager
-    async def listening(self, server: "web.Server", host: str, port: int) -> AsyncIterator[None]:
-        """Listen inside the block."""
-        loop = asyncio.get_running_loop()
-
-        def connected() -> "web.RequestHandler":
-            connection = server()
-            self._timers[connection] = loop.call_later(self._timeout_s, self._give_up, connection)
-            return connection
-
-        listening = await loop.create_server(connected, host, port, backlog=128)
-        try:
-            yield
-        finally:
-            listening.close()
-            for timer in self._timers.values():
-                timer.cancel()
-
-    def _give_up(self, connection: "web.RequestHandler") -> None:
-        del self._timers[connection]
-        connection.force_close()
+    response = web.Response(status=given.status, body=given.body, headers=given.headers)
+    if given.hangs_up:
+        response.force_close()
+    return response
 
 
 def _bytes(text: str) -> bytes:

@@ -211,11 +211,16 @@ def _error_from_json(stored: Any, expected: type[SunoError]) -> SunoError:
     cls = _ERROR_CLASSES[given.pop("error")]
     if not issubclass(cls, expected):
         raise TypeError(f"{cls.__name__} is no {expected.__name__}")
+    later: dict[str, Any] = {}
     for attribute in fields(cls):
         if attribute.name in given:
             kind = _MODELS_IN_ERRORS.get(attribute.name, attribute.type)
-            given[attribute.name] = converter.structure(given[attribute.name], kind)
-    return cls(**given)
+            place = given if attribute.init else later
+            place[attribute.name] = converter.structure(given.pop(attribute.name), kind)
+    error = cls(**given)
+    for name, value in later.items():
+        setattr(error, name, value)
+    return error
 
 
 converter.register_unstructure_hook_func(_is_error, _error_to_json)

@@ -51,7 +51,7 @@ REQUESTS = st.builds(
     audio_weight=WEIGHT,
     callback_url=st.none() | st.just("https://h/"),
 )
-OFFSETS = st.timedeltas(timedelta(hours=-23), timedelta(hours=23))
+OFFSETS = st.integers(-86_399, 86_399).map(lambda seconds: timedelta(seconds=seconds))
 
 
 @given(REQUESTS)
@@ -113,9 +113,29 @@ BY_TYPE: dict[Any, st.SearchStrategy[Any]] = {
     "tuple[Track, ...]": LISTS_OF_TRACKS,
     "TaskDetails | None": st.none() | STORED_DETAILS,
 }
+
+
+def errors_of(cls: type[SunoError]) -> st.SearchStrategy[SunoError]:
+    """Make errors of a class, with all that they carry, also what is told them later."""
+
+    def make(told: dict[str, Any], later: dict[str, Any]) -> SunoError:
+        error = cls(**told)
+        for name, value in later.items():
+            setattr(error, name, value)
+        return error
+
+    first, later = (
+        st.fixed_dictionaries(
+            {a.name: BY_TYPE[a.type] for a in attrs.fields(cls) if a.init is init}
+        )
+        for init in (True, False)
+    )
+    return st.builds(make, first, later)
+
+
 ANY_ERROR = st.one_of(
     [
-        st.builds(cls, **{a.name: BY_TYPE[a.type] for a in attrs.fields(cls)})
+        errors_of(cls)
         for cls in vars(errors).values()
         if isinstance(cls, type) and issubclass(cls, SunoError)
     ]

@@ -34,10 +34,10 @@ from suno_async import (
 )
 from suno_async.wire import (
     Answer,
+    find_task_id,
     read_credits,
     read_data,
     read_details,
-    read_task_id,
     read_upload_url,
     request_body,
 )
@@ -145,14 +145,13 @@ def test_without_an_envelope_the_http_status_speaks(
 @pytest.mark.parametrize(("value", "task_id"), [("5c79", "5c79"), (12, "12")])
 def test_a_task_id_is_found_under_either_name(name: str, value: Any, task_id: str) -> None:
     """Both spellings, and a number too, are the id that was paid for."""
-    assert read_task_id(answer({name: value})) == task_id
+    assert find_task_id(answer({name: value})) == task_id
 
 
 @pytest.mark.parametrize("data", [None, [], {}, "t1", {"taskId": None}, {"taskId": ""}], ids=repr)
-def test_success_without_a_task_id_is_unreadable(data: Any) -> None:
-    """A submission that is answered with 200 and no id is no success."""
-    with pytest.raises(ProtocolError, match="no task id"):
-        read_task_id(answer(data))
+def test_an_answer_may_hold_no_task_id(data: Any) -> None:
+    """A submission that is answered with 200 and no id has none."""
+    assert find_task_id(answer(data)) is None
 
 
 @pytest.mark.parametrize(
@@ -471,13 +470,13 @@ def test_invariant_2_a_number_of_thousands_of_digits_does_not_lose_a_track() -> 
 
 def test_a_byte_order_mark_is_no_obstacle() -> None:
     """A UTF-8 mark before the JSON is skipped."""
-    assert read_task_id(Answer(200, b"\xef\xbb\xbf" + answer({"taskId": "t1"}).body)) == "t1"
+    assert find_task_id(Answer(200, b"\xef\xbb\xbf" + answer({"taskId": "t1"}).body)) == "t1"
 
 
 @given(st.binary() | JSON.map(lambda value: json.dumps(value).encode()), st.integers(200, 599))
 def test_invariant_2_no_body_raises_anything_but_ours(body: bytes, status: int) -> None:
     """Invariant 2: whatever an answer holds, reading it gives a value or a `SunoError`."""
-    for read in (read_task_id, read_credits, read_upload_url, lambda a: read_details(a, "t1")):
+    for read in (find_task_id, read_credits, read_upload_url, lambda a: read_details(a, "t1")):
         with suppress(SunoError):
             read(Answer(status, body))
 
