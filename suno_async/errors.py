@@ -411,8 +411,10 @@ def api_error(
         cls = InsufficientCredits
     elif gateway and code in _OF_THE_SERVICE_ALONE:
         cls = ApiError
-    waits = (None, retry_after) if issubclass(cls, RateLimited | Maintenance | ServerError) else ()
-    error = cls(code, message, http_status, *waits)
+    if issubclass(cls, RateLimited | Maintenance | ServerError):
+        error: ApiError = cls(code, message, http_status, None, retry_after)
+    else:
+        error = cls(code, message, http_status)
     error.gateway = gateway
     return error
 

@@ -1,8 +1,9 @@
 """The paid call: its turn, its one sending, what that proved, and what a callback proves later."""
 
-from suno_async.submission.call import (
-    LAST_WAIT_S,
-    PATH,
+from suno_async.submission.call import LAST_WAIT_S, PATH
+from suno_async.submission.reports import Reports
+from suno_async.submission.submitter import Submitter
+from suno_async.submission.surroundings import (
     AlwaysOpen,
     Expectation,
     Gate,
@@ -11,8 +12,6 @@ from suno_async.submission.call import (
     Submitted,
     Surroundings,
 )
-from suno_async.submission.reports import Reports
-from suno_async.submission.submitter import Submitter
 
 __all__ = [
     "LAST_WAIT_S",

@@ -7,14 +7,8 @@ from suno_async.errors import ConnectionFailed, ServerError
 from suno_async.limits import AccountLimits
 from suno_async.models import AddInstrumentalRequest
 from suno_async.retry import RetryPolicy
-from suno_async.submission.call import (
-    LAST_WAIT_S,
-    Gate,
-    PaidCall,
-    Submitted,
-    Surroundings,
-    Turn,
-)
+from suno_async.submission.call import LAST_WAIT_S, PaidCall, Turn
+from suno_async.submission.surroundings import Gate, Submitted, Surroundings
 from suno_async.verdict import Verdict
 from suno_async.wire import request_body
 
@@ -124,7 +118,7 @@ class Submitter:
         if self._sending:
             await asyncio.wait(self._sending, timeout=_CUT_OFF_S)
         for call in self._sending.values():
-            call.cut_off("the session was left before the answer came")
+            call.cut_off()
 
 
 class _Patience:
