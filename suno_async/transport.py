@@ -35,6 +35,9 @@ LARGEST_HEADER_BYTES = 256 * 1024
 # socket already is read first, also after a standstill of the whole process.
 LAST_PASSES = 20
 
+# how packed bytes begin, and no JSON
+_GZIP = b"\x1f\x8b"
+
 # Raised while a connection is being made, and only then.
 _NEVER_SENT = (
     aiohttp.ClientConnectorError,
@@ -305,8 +308,7 @@ class Transport:
 
     def _answer(self, response: aiohttp.ClientResponse, body: bytes) -> Answer:
         headers = response.headers
-        if encoding := headers.get("Content-Encoding"):
-            body = _decoded(body, encoding)
+        body = _decoded(body, headers.get("Content-Encoding", ""))
         retry_after = headers.get("Retry-After")
         if retry_after is None:
             return Answer(response.status, body, None, self.scrub)
@@ -413,14 +415,24 @@ def _is_enough(partial: list[Answer]) -> bool:
 
 
 def _decoded(body: bytes, encoding: str) -> bytes:
-    """Undo an encoding that was not asked for; a body that is not encoded so stays as it is."""
-    if encoding.strip().lower() not in {"gzip", "x-gzip", "deflate"}:
-        return body
+    """Undo an encoding that was not asked for; what the header says of it may be untrue."""
+    if body.startswith(_GZIP):
+        return _inflated(body, zlib.MAX_WBITS | 16) or body
+    if "deflate" in encoding.lower():
+        # with zlib's frame, or without (seen of old web servers)
+        return _inflated(body, zlib.MAX_WBITS) or _inflated(body, -zlib.MAX_WBITS) or body
+    return body
+
+
+def _inflated(body: bytes, wbits: int) -> bytes:
+    """Inflate as much as there is; nothing when it is not packed so."""
+    inflater = zlib.decompressobj(wbits)
     try:
-        inflater = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)
-        return inflater.decompress(body, LARGEST_ANSWER_BYTES)
+        inflated = inflater.decompress(body, LARGEST_ANSWER_BYTES)
     except zlib.error:
-        return body
+        return b""
+    # without a frame much inflates to nonsense, but not to its end
+    return inflated if wbits > 0 or inflater.eof else b""
 
 
 def connection_failed(error: Exception) -> ConnectionFailed:

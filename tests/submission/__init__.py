@@ -1,0 +1,1 @@
+"""The paid call under every evidence, in every surrounding."""
