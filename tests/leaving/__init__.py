@@ -1,0 +1,1 @@
+"""Tests of leaving, cancelling and reconciling, at every moment."""
