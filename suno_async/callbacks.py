@@ -30,8 +30,9 @@ from attrs import evolve
 from suno_async.clock import Clock, SystemClock
 from suno_async.errors import CallbackRejected, InvalidRequest
 from suno_async.heads import Heads
-from suno_async.models import CallbackNotice, check_url
+from suno_async.models import CallbackNotice
 from suno_async.posted import CutShort, Posted, Reply, TooLarge, reply
+from suno_async.uri import uri_of
 from suno_async.webhook import parse_callback
 
 if TYPE_CHECKING:
@@ -118,8 +119,8 @@ class CallbackReceiver:
     `deliver`.
 
     Args:
-        public_url: Where the service reaches it from outside; each submission's token is put
-            behind it, as in `https://my.service/suno/TOKEN`.
+        public_url: Where the service reaches it from outside, made a URI; each submission's token
+            is put behind it, as in `https://my.service/suno/TOKEN`.
         secret: With it, tokens are HMACs that any process with the same secret can verify: the
             receiver may then run in another process than the session. 16 characters or more.
         hmac_key: The key with which an upstream provider signs callbacks; unsigned ones are then
@@ -143,14 +144,14 @@ class CallbackReceiver:
         on_unplaced: OnUnplaced | None = None,
         clock: Clock | None = None,
     ) -> None:
-        check_url("public_url", public_url)
-        if urlsplit(public_url).query or urlsplit(public_url).fragment:
+        uri = uri_of("public_url", public_url)
+        if "?" in uri or "#" in uri:
             raise InvalidRequest("public_url", public_url, "must end with its path")
         if secret is not None and len(secret) < 16:
             raise InvalidRequest("secret", "(hidden)", "must have 16 characters or more")
         if hmac_key is not None and not hmac_key:
             raise InvalidRequest("hmac_key", "(hidden)", "must not be empty")
-        self.public_url: str = public_url.rstrip("/")
+        self.public_url: str = uri.rstrip("/")
         self._secret = secret.encode() if secret is not None else None
         self._hmac_key = hmac_key
         self._on_unplaced = on_unplaced

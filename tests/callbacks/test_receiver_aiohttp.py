@@ -46,6 +46,17 @@ async def test_a_path_with_parts_and_a_slash_at_its_end() -> None:
         assert await post(expected.url) == TAKEN
 
 
+async def test_what_is_sent_to_the_service_is_a_uri() -> None:
+    """`public_url` becomes one; a proxy or `path` leads to where aiohttp can route it."""
+    port = free_port()
+    receiver = CallbackReceiver("https://мой.рф/обратно/")
+    expected = receiver.expect()
+    host, path = "https://xn--i1afg.xn--p1ai", "/%D0%BE%D0%B1%D1%80%D0%B0%D1%82%D0%BD%D0%BE"
+    assert expected.url == f"{host}{path}/{expected.token}"
+    async with receiver.serve("127.0.0.1", port, path="/back"):
+        assert await post(f"http://127.0.0.1:{port}/back/{expected.token}") == TAKEN
+
+
 async def test_no_path_at_all() -> None:
     """Tokens may be right behind the host."""
     port = free_port()
@@ -171,6 +182,8 @@ async def test_a_time_for_heads_is_checked(seconds: float) -> None:
         ("public_url", {"public_url": "my.service/suno"}),
         ("public_url", {"public_url": "https://my.service/suno?token="}),
         ("public_url", {"public_url": "https://my.service/suno#x"}),
+        ("public_url", {"public_url": "https://my.service/suno?"}),
+        ("public_url", {"public_url": "https://my..service/suno"}),
         ("secret", {"secret": "fifteen letters"}),
         ("hmac_key", {"hmac_key": ""}),
         ("hmac_key", {"hmac_key": b""}),
