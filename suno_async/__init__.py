@@ -9,6 +9,7 @@ from suno_async.callbacks import CallbackReceiver
 from suno_async.clock import Clock, SystemClock, VirtualClock
 from suno_async.errors import (
     ApiError,
+    AudioMissing,
     AuthenticationError,
     CallbackRejected,
     Conflict,
@@ -61,6 +62,7 @@ __all__ = [
     "AccountLimits",
     "AddInstrumentalRequest",
     "ApiError",
+    "AudioMissing",
     "AuthenticationError",
     "BatchProgress",
     "Cadence",

@@ -26,7 +26,6 @@ from suno_async.models import (
     Outcome,
     TaskDetails,
     Track,
-    check_url,
 )
 from suno_async.observe import Counts, Observer, Observers, SessionStats
 from suno_async.owner import Owner
@@ -41,6 +40,7 @@ from suno_async.submission import (
 )
 from suno_async.task import InstrumentalTask, read_timeout
 from suno_async.transport import Transport
+from suno_async.uri import uri_of
 from suno_async.watcher import Watch, Watcher
 from suno_async.wire import read_credits
 
@@ -125,8 +125,8 @@ class SunoSession:
         # at once, so that no frame of the library has the key among its locals
         api_key = masked = mask(api_key)  # type: ignore[assignment]  # it is not used any more
         self._key = read_key(masked)
-        _check_base_url(base_url)
-        check_url("callback_url", callback_url)
+        self._base_url = _checked_base_url(base_url)
+        self._callback_url = uri_of("callback_url", callback_url)
         check_count("max_in_flight", max_in_flight)
         self._limits = _checked_limits(
             limits,
@@ -137,8 +137,6 @@ class SunoSession:
         if on_submitted is not None and not callable(on_submitted):
             rule = "must be a function of a task id, a request and a time"
             raise InvalidRequest("on_submitted", on_submitted, rule)
-        self._base_url = base_url.rstrip("/")
-        self._callback_url = callback_url
         self._receiver = receiver
         self._reconcile_for = timedelta(seconds=checked_seconds("reconcile_for", reconcile_for))
         self._max_in_flight = max_in_flight
@@ -500,12 +498,13 @@ class SunoSession:
         return await self._owner.run(self._media.download(track, folder))
 
 
-def _check_base_url(value: str) -> None:
-    check_url("base_url", value)
-    parts = urlsplit(value)
+def _checked_base_url(value: str) -> str:
+    url = uri_of("base_url", value)
+    parts = urlsplit(url)
     if parts.query or parts.fragment or "@" in parts.netloc:
         rule = "must be a URL without user, password, query and fragment"
         raise InvalidRequest("base_url", "(hidden)", rule)
+    return url.rstrip("/")
 
 
 def _checked_limits(limits: AccountLimits | None, **own: Any) -> AccountLimits:
