@@ -164,6 +164,23 @@ class Uploaded:
 
 
 @frozen
+class Downloading:
+    """Some more of a file has come; told twice a second at most for each file.
+
+    Attributes:
+        url: Where it comes from: its preferred place, when there are several.
+        path: Where it is to be; the ending may change when the file shows what it is.
+        received_bytes: How much is there.
+        total_bytes: Its length; None when the host does not tell.
+    """
+
+    url: str
+    path: Path
+    received_bytes: int
+    total_bytes: int | None
+
+
+@frozen
 class Downloaded:
     """A file was downloaded and has its final name.
 
@@ -191,6 +208,7 @@ Observation: TypeAlias = (
     | Ended
     | Paused
     | Uploaded
+    | Downloading
     | Downloaded
 )
 Observer: TypeAlias = Callable[[Observation], object]

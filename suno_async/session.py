@@ -24,6 +24,7 @@ from suno_async.models import (
     AddInstrumentalRequest,
     Model,
     Outcome,
+    StageEvent,
     TaskDetails,
     Track,
 )
@@ -186,13 +187,17 @@ class SunoSession:
         )
         self._media = Media(
             transport=self._transport,
+            base_url=self._base_url,
             pause=self._pause,
             policy=self._policy,
             clock=self._clock,
             timeout_s=self._timeout_s,
+            client_session=self._client_session,
+            observers=self._observers,
         )
         self._room = Places(self._max_in_flight)
         await self._transport.__aenter__()
+        await self._media.__aenter__()
         return self
 
     def _make_submitter(self) -> Submitter:
@@ -230,6 +235,7 @@ class SunoSession:
                 cancelled = again
         if closing.cancelled():  # the event loop is ending
             await self._transport.aclose()
+            await self._media.aclose()
         if cancelled is not None:
             raise cancelled
         closing.result()
@@ -238,6 +244,7 @@ class SunoSession:
         """End everything, in less than a second; each step is taken whatever the others do."""
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._transport.aclose)
+            stack.push_async_callback(self._media.aclose)
             stack.callback(self._limits.detach)
             stack.push_async_callback(self._watcher.aclose)
             stack.push_async_callback(self._owner.aclose)
@@ -472,30 +479,80 @@ class SunoSession:
         self._check_open()
         return await self._owner.run(self._media.upload(stem))
 
-    async def download(self, track: Track, folder: str | os.PathLike[str]) -> Path:
+    async def download(
+        self, track: Track, folder: str | os.PathLike[str], *, name: str | None = None
+    ) -> Path:
         """Download a track's audio; the file appears under its name only when it is whole.
 
         An interrupted download is resumed, within a call and by the next one. A file that is there
         already is not fetched again, nor one that another call or process is fetching: it is waited
-        for. The key is not sent to the host that serves the audio.
+        for. A file bears a mark of its track, so that it is found again under whichever name it
+        got: an extended attribute, or a hidden file beside it where the file system has none.
+
+        The URL is asked for exactly as it is, without the key, and redirects are followed to
+        public addresses only (and to those of the API's own kind). With your own `client_session`
+        names are looked up before they are asked; what its connector or proxy then connects to is
+        not known.
 
         Args:
-            track: A track whose `audio_url` is there.
+            track: A track whose `audio_url` is there; if that is dead, its `source_audio_url`
+                is taken.
             folder: Where the file goes; made when it does not exist.
+            name: What to call the file, with or without the ending of an audio format; what file
+                systems refuse is replaced. None takes the title and the first free number:
+                `Title 1.mp3`, `Title 2.mp3`.
 
         Returns:
-            The path of the file, named after the track's title and id.
+            The path of the file. When another file has the name, the track's id is added to it;
+            nothing is ever overwritten. The ending tells what the file is, whatever its URL says.
 
         Raises:
-            InvalidRequest: The track has no audio yet.
-            NotFound: The audio is not there (any more): the service keeps it for 14 days.
+            InvalidRequest: The track has no audio yet, or the name is blank.
+            NotFound: The audio is not there (any more): the service keeps it for 14 days. In the
+                first ten minutes after the session saw the task become complete, it is waited for.
             ApiError: The host refused for another reason, or went on failing.
-            ConnectionFailed: The network went on failing.
-            ProtocolError: What came is not audio.
-            OSError: The file cannot be written; what has come stays, to be resumed.
+            RateLimited: The host asks for more patience than the retry policy has.
+            ConnectionFailed: The network went on failing, the host sent next to nothing for as
+                long as `timeout`, or is at an address that is not public.
+            ProtocolError: What came is not audio, or is larger than 1 GiB.
+            OSError: The file cannot be written; what has come stays if it can be resumed.
         """
         self._check_open()
-        return await self._owner.run(self._media.download(track, folder))
+        return await self._owner.run(self._media.download(track, folder, name=name))
+
+    async def download_all(
+        self,
+        tracks: TaskDetails | Outcome | StageEvent | Iterable[Track],
+        folder: str | os.PathLike[str],
+        *,
+        covers: bool = False,
+        concurrency: int = 8,
+    ) -> list[Path]:
+        """Download all audio of a task, as `download` does: `Title 1.mp3`, `Title 2.mp3`.
+
+        One download that fails stops no other; called again, only what is missing is fetched.
+
+        Args:
+            tracks: A task's details, an outcome, an event, or tracks by themselves. Tracks without
+                audio are left out.
+            folder: Where the files go; made when it does not exist.
+            covers: Whether to download the cover images too, each beside its audio and under the
+                same name.
+            concurrency: How many files are downloaded at a time; 1 or more.
+
+        Returns:
+            The paths of the audio in the tracks' order, and after them those of the covers.
+
+        Raises:
+            InvalidRequest: No track has audio, or an argument breaks its rule.
+            SunoError: What `download` raises, after all others have ended; if several failed, the
+                first in the tracks' order, the others in its notes.
+            OSError: A file cannot be written.
+        """
+        self._check_open()
+        return await self._owner.run(
+            self._media.download_all(tracks, folder, covers=covers, concurrency=concurrency)
+        )
 
 
 def _checked_base_url(value: str) -> str:

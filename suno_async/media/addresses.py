@@ -1,0 +1,145 @@
+"""Which addresses media may come from: public ones, and the API's own kind."""
+
+import asyncio
+import socket
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from typing import cast
+
+from aiohttp import DefaultResolver
+from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
+
+from suno_async.errors import ConnectionFailed
+from suno_async.media.failures import Fatal
+
+PUBLIC = "public"
+# RFC 6052 and RFC 4291: IPv6 addresses that lead to the IPv4 address in their last 32 bits
+_EMBEDDED = (IPv6Network("64:ff9b::/96"), IPv6Network("::/96"))
+
+
+def kind_of(address: IPv4Address | IPv6Address) -> str:
+    """Name the kind of an address; an IPv4 address inside an IPv6 one counts as what it is."""
+    if str(address).partition("%")[0] not in {"::", "::1"}:
+        address = _inner(address)
+    for kind in ("unspecified", "loopback", "link_local", "multicast"):
+        if getattr(address, f"is_{kind}"):
+            return kind.replace("_", "-")
+    return PUBLIC if address.is_global and not address.is_reserved else "private"
+
+
+def _inner(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
+    if isinstance(address, IPv4Address):
+        return address
+    if any(address in network for network in _EMBEDDED):
+        return IPv4Address(int(address) & 0xFFFFFFFF)
+    if address.teredo is not None:
+        return address.teredo[1]
+    return address.ipv4_mapped or address.sixtofour or address
+
+
+def _literal(host: str) -> IPv4Address | IPv6Address | None:
+    try:
+        return ip_address(host)
+    except ValueError:
+        return None
+
+
+class Addresses:
+    """Decides which hosts may be asked for media.
+
+    What the service answers decides which URLs are asked for, so it must not reach what only this
+    machine can reach. If the API itself is at a loopback, private or link-local address, others of
+    the same kind are its neighbours and allowed.
+
+    Args:
+        base_url: Where the API is; its name is looked up when an address is in doubt.
+    """
+
+    def __init__(self, base_url: str) -> None:
+        self._api_host = URL(base_url, encoded=True).host or ""
+        self._api_kinds: frozenset[str] | None = None
+
+    async def check_host(self, host: str) -> None:
+        """Refuse a host that is written as an address that is not allowed.
+
+        Raises:
+            Fatal: It is refused, or is no proper name: forms such as `127.1` mean different
+                addresses to different readers.
+        """
+        address = _literal(host)
+        if address is not None:
+            await self._check(host, address)
+        elif "%" in host or ":" in host or host.replace(".", "").isdigit():
+            raise refused(host, "is not a name and not a proper address")
+
+    async def check_name(self, host: str, port: int) -> None:
+        """Look a name up and refuse it if it leads to an address that is not allowed.
+
+        Whoever looks it up later may see something else. A name that cannot be looked up here is
+        let through: a proxy may know it.
+
+        Raises:
+            Fatal: It is refused.
+        """
+        if _literal(host) is None:
+            for address in await _look_up(host, port):
+                await self._check(host, address)
+
+    async def allows(self, address: IPv4Address | IPv6Address) -> bool:
+        """Tell whether media may come from an address."""
+        kind = kind_of(address)
+        return kind == PUBLIC or kind in await self._own_kinds()
+
+    async def _check(self, host: str, address: IPv4Address | IPv6Address) -> None:
+        if not await self.allows(address):
+            raise refused(host, f"is at {address}, which is not a public address")
+
+    async def _own_kinds(self) -> frozenset[str]:
+        if self._api_kinds is None:
+            literal = _literal(self._api_host)
+            own = [literal] if literal is not None else await _look_up(self._api_host, 0)
+            self._api_kinds = frozenset(map(kind_of, own))
+        return self._api_kinds
+
+
+async def _look_up(host: str, port: int) -> list[IPv4Address | IPv6Address]:
+    loop = asyncio.get_running_loop()
+    try:
+        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, ValueError):
+        return []
+    return [ip_address(cast("str", address[0])) for *_, address in found]
+
+
+def refused(host: str, why: str) -> Fatal:
+    """Make the error that stands for a host that is not asked."""
+    return Fatal(ConnectionFailed(f"media are not fetched from {host}: it {why}", False))
+
+
+class PublicResolver(AbstractResolver):
+    """Looks names up for a connector and leaves out the addresses that are not allowed.
+
+    The connector connects to what it is given here, so nothing can change between check and use.
+    """
+
+    def __init__(self, addresses: Addresses, resolver: AbstractResolver | None = None) -> None:
+        self._addresses = addresses
+        self._resolver = resolver or DefaultResolver()
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        """Look a name up.
+
+        Raises:
+            Fatal: It leads to no address that is allowed.
+        """
+        found = await self._resolver.resolve(host, port, family)
+        allowed = [one for one in found if await self._addresses.allows(ip_address(one["host"]))]
+        if found and not allowed:
+            raise refused(host, f"is at {found[0]['host']}, which is not a public address")
+        return allowed
+
+    async def close(self) -> None:
+        """Close what looks the names up."""
+        await self._resolver.close()

@@ -1,0 +1,221 @@
+"""Ask the hosts of media, byte for byte, without the key, and follow where they point."""
+
+import re
+from collections.abc import Mapping
+from http.cookies import SimpleCookie
+from types import TracebackType
+from typing import Self, cast
+from urllib.parse import quote, urljoin
+
+import aiohttp
+from aiohttp.abc import AbstractResolver
+from yarl import URL
+
+from suno_async.errors import ConnectionFailed, ProtocolError, SunoError
+from suno_async.media.addresses import Addresses, PublicResolver
+from suno_async.media.answers import Head
+from suno_async.media.encodings import CHUNK_BYTES
+from suno_async.media.failures import Fatal, translated
+
+# seen: hosts refuse Python's usual one
+USER_AGENT = "suno-async"
+MOST_REDIRECTS = 10
+CONNECT_S = 10.0
+
+_URL = re.compile(r"(https?)://([^/?#]*)([^#]*)", re.IGNORECASE | re.DOTALL)
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE)
+# what is never encoded, since it is what it is: everything that a request line can carry
+_AS_IT_IS = "".join(map(chr, range(0x21, 0x7F)))
+
+
+class MediaClient:
+    """Asks for media, to be entered with `async with`.
+
+    Without a caller's own client session, it connects only to addresses that are allowed, whatever
+    names and redirects lead to. With one, names are looked up here before they are asked, which
+    does not bind the caller's connector or proxy.
+
+    Args:
+        addresses: Which hosts may be asked.
+        timeout_s: The longest silence.
+        user_agent: How to introduce ourselves; None takes a caller's session's own, or ours.
+        client_session: The caller's own; never closed.
+        resolver: Looks names up for our own connector.
+    """
+
+    def __init__(
+        self,
+        *,
+        addresses: Addresses,
+        timeout_s: float,
+        user_agent: str | None = None,
+        client_session: aiohttp.ClientSession | None = None,
+        resolver: AbstractResolver | None = None,
+    ) -> None:
+        self._addresses = addresses
+        self._user_agent = user_agent
+        self._theirs = client_session
+        self._inner_resolver = resolver
+        self._timeout = aiohttp.ClientTimeout(
+            total=None, connect=None, sock_connect=CONNECT_S, sock_read=timeout_s
+        )
+
+    async def __aenter__(self) -> Self:
+        if self._theirs is not None:
+            self._session = self._theirs
+            return self
+        self._resolver = PublicResolver(self._addresses, self._inner_resolver)
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(resolver=self._resolver),
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._theirs is None:
+            await self._session.close()
+            await self._resolver.close()
+
+    async def ask(self, url: str, headers: Mapping[str, str]) -> "Answer":
+        """Ask for a URL, and for those that it leads to, each exactly as it is written.
+
+        Returns:
+            The first answer that is no redirect; to be entered with `async with`.
+
+        Raises:
+            ConnectionFailed: No answer came.
+            Fatal: No host may be or can be asked, or the redirects lead nowhere.
+        """
+        try:
+            return await self._follow(url, headers)
+        except (Fatal, SunoError):
+            raise
+        except Exception as error:  # a caller's session has hooks, and they raise anything
+            raise translated(error) from error
+
+    async def _follow(self, url: str, headers: Mapping[str, str]) -> "Answer":
+        cookies = aiohttp.CookieJar(unsafe=True)
+        for _ in range(MOST_REDIRECTS + 1):
+            asked = _exact(url)
+            response = await self._send(asked, headers, cookies)
+            location = response.headers.get("Location")
+            if response.status not in {301, 302, 303, 307, 308} or not location:
+                return Answer(response)
+            cookies.update_cookies(response.cookies, asked)
+            response.release()
+            url = _joined(url, location)
+        raise Fatal(ProtocolError(f"{asked.host} redirects more than {MOST_REDIRECTS} times", 302))
+
+    async def _send(
+        self, url: URL, headers: Mapping[str, str], cookies: aiohttp.CookieJar
+    ) -> aiohttp.ClientResponse:
+        host = url.host or ""
+        await self._addresses.check_host(host)
+        if self._theirs is not None:
+            await self._addresses.check_name(host, url.port or 0)
+        return await self._session.get(
+            url,
+            headers={**headers, **self._introduction(), **_cookie_header(cookies, url)},
+            timeout=self._timeout,
+            allow_redirects=False,
+            raise_for_status=False,
+            auto_decompress=False,
+        )
+
+    def _introduction(self) -> dict[str, str]:
+        if self._user_agent is None and "User-Agent" in self._session.headers:
+            return {}
+        return {"User-Agent": self._user_agent or USER_AGENT}
+
+
+class Answer:
+    """A host's answer, whose body can be read once."""
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self._response = response
+        self._broke: ConnectionFailed | Fatal | None = None
+        self.head = Head(response.status, response.headers, ascii(response.url.host or "")[1:-1])
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._response.release()
+
+    async def read(self) -> bytes:
+        """Give what comes next of the body; nothing at its end.
+
+        Raises:
+            ConnectionFailed: It broke off; what came before was given.
+        """
+        if self._broke is not None:
+            raise self._broke
+        content = self._response.content
+        try:
+            return await content.read(CHUNK_BYTES)
+        except Exception as error:  # noqa: BLE001 - a caller's hooks raise anything; raised below
+            self._broke = translated(error)
+            self._broke.__cause__ = error
+        # aiohttp withholds what came before the connection broke while its error is set
+        content.set_exception(cast("BaseException", None))
+        if rest := content.read_nowait():
+            return rest
+        raise self._broke
+
+
+def _exact(text: str) -> URL:
+    """Make a URL that is asked for as it is written, but for what no request line can carry.
+
+    Raises:
+        ValueError: It is not an http or https URL with a host.
+    """
+    found = _URL.match(text)
+    if found is None or not found[2]:
+        raise ValueError(f"{text[:200]!a} is not an http or https URL with a host")
+    scheme, authority = found[1].lower(), found[2]
+    if not authority.isascii():
+        authority = URL.build(scheme=scheme, authority=authority).raw_authority
+    target = found[3] if found[3].startswith("/") else f"/{found[3]}"
+    target = quote(target.encode("utf-8", "surrogateescape"), safe=_AS_IT_IS)
+    url = URL(f"{scheme}://{authority}{target}", encoded=True)
+    if url.raw_path_qs != target:  # an empty query would be left out
+        url = URL.build(scheme=scheme, authority=authority, path=target, encoded=True)
+    return url
+
+
+def _joined(base: str, location: str) -> str:
+    """Work out where a redirect leads, without writing it in another way.
+
+    Raises:
+        Fatal: It leads from https to http.
+    """
+    found = _URL.match(base)
+    assert found is not None  # noqa: S101 - it has been asked for
+    scheme, authority = found[1], found[2]
+    if _SCHEME.match(location):
+        url = location
+    elif location.startswith("//"):
+        url = f"{scheme}:{location}"
+    elif location.startswith("/"):
+        url = f"{scheme}://{authority}{location}"
+    else:
+        url = urljoin(base, location)
+    if scheme.lower() == "https" and url[:5].lower() == "http:":
+        raise Fatal(ConnectionFailed(f"{authority} redirects from https to http", False))
+    return url
+
+
+def _cookie_header(cookies: aiohttp.CookieJar, url: URL) -> dict[str, str]:
+    found: SimpleCookie = SimpleCookie(cookies.filter_cookies(url))
+    line = "; ".join(f"{name}={morsel.coded_value}" for name, morsel in found.items())
+    return {"Cookie": line} if line else {}

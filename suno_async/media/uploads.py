@@ -1,0 +1,198 @@
+"""Upload a stem."""
+
+import os
+import stat
+from collections.abc import AsyncIterable, AsyncIterator
+from io import FileIO
+from pathlib import Path
+from typing import TypeAlias, cast
+from uuid import uuid4
+
+import aiohttp
+from aiohttp.abc import AbstractStreamWriter
+
+from suno_async.clock import Clock
+from suno_async.errors import InvalidRequest, SunoError
+from suno_async.media.disk import Disk, Lane
+from suno_async.media.encodings import CHUNK_BYTES
+from suno_async.media.formats import HEAD_BYTES, audio_ending
+from suno_async.media.names import plain_ending
+from suno_async.observe import Observers, Uploaded
+from suno_async.retry import RetryPolicy, SharedPause, persist
+from suno_async.transport import Transport
+from suno_async.wire import read_upload_url
+
+Stem: TypeAlias = str | os.PathLike[str] | bytes | AsyncIterable[bytes]
+
+# docs: upload of a file as multipart/form-data
+UPLOAD_PATH = "/file-upload/api/file-stream-upload"
+UPLOAD_FOLDER = "suno-async"
+
+
+class Uploads:
+    """Uploads stems.
+
+    Args:
+        transport: Carries them.
+        disk: Reads the files.
+        pause: The session's pause after a 429.
+        policy: How stubborn to be.
+        clock: Where time comes from.
+        observers: Are told.
+    """
+
+    def __init__(
+        self,
+        *,
+        transport: Transport,
+        disk: Disk,
+        pause: SharedPause,
+        policy: RetryPolicy,
+        clock: Clock,
+        observers: Observers,
+    ) -> None:
+        self._transport = transport
+        self._disk = disk
+        self._pause = pause
+        self._policy = policy
+        self._clock = clock
+        self._observers = observers
+
+    async def upload(self, stem: Stem) -> str:
+        """Upload a stem; return the URL to submit. See `SunoSession.upload`."""
+        began_s = self._clock.monotonic()
+        url, size_bytes = await self._upload(stem)
+        if self._observers:
+            self._observers.tell(Uploaded(url, size_bytes, self._clock.monotonic() - began_s))
+        return url
+
+    async def _upload(self, stem: Stem) -> tuple[str, int | None]:
+        if isinstance(stem, AsyncIterable):
+            return await self._upload_stream(stem), None
+        if isinstance(stem, bytes | bytearray | memoryview):
+            if not stem:
+                raise InvalidRequest("stem", stem, "must not be empty")
+            return await self._upload_often(bytes(stem)), len(bytes(stem))
+        if isinstance(cast("object", stem), str | os.PathLike):
+            path = Path(stem)
+            size_bytes = await self._disk.run(_checked_size, path)
+            return await self._upload_often(path), size_bytes
+        raise InvalidRequest("stem", stem, "must be a path, bytes, or an async iterable of bytes")
+
+    async def _upload_often(self, stem: bytes | Path) -> str:
+        """Upload what can be read again, repeating it when the network fails: it costs nothing."""
+
+        async def upload() -> str:
+            if isinstance(stem, bytes):
+                return await self._upload_once(stem, _ending_of(stem))
+            file = _StemFile(stem)
+            lane = Lane(self._disk)
+            try:
+                size_bytes = await lane.run(file.open)
+                return await self._upload_once(_FileBody(file, size_bytes, lane), stem.suffix)
+            finally:
+                await lane.end(file.close)
+
+        return await persist(upload, policy=self._policy, clock=self._clock, pause=self._pause)
+
+    async def _upload_stream(self, stem: AsyncIterable[bytes]) -> str:
+        chunks = aiter(stem)
+        async for first in chunks:
+            if first:
+                break
+        else:
+            raise InvalidRequest("stem", "an empty stream", "must not be empty")
+        broke: list[Exception] = []
+
+        async def relay() -> AsyncIterator[bytes]:
+            try:
+                yield first
+                async for chunk in chunks:
+                    yield chunk
+            except Exception as error:
+                broke.append(error)
+                raise
+
+        try:
+            return await self._upload_once(relay(), _ending_of(first))
+        except SunoError:
+            if broke:  # it was the caller's stream and not the network
+                raise broke[0] from None
+            raise
+
+    async def _upload_once(
+        self, content: "bytes | _FileBody | AsyncIterator[bytes]", ending: str
+    ) -> str:
+        name = f"{uuid4().hex}{plain_ending(ending and f'/a{ending}')}"
+        form = aiohttp.FormData()
+        form.add_field("uploadPath", UPLOAD_FOLDER)
+        # docs: an existing name is overwritten, so every upload has its own
+        form.add_field("fileName", name)
+        form.add_field("file", content, filename=name, content_type="application/octet-stream")
+        return read_upload_url(await self._transport.upload(UPLOAD_PATH, form))
+
+
+class _StemFile:
+    """A file to be read in a lane."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: FileIO | None = None
+
+    def open(self) -> int:
+        """Open it; return its size in bytes."""
+        self._file = FileIO(self._path)
+        return os.fstat(self._file.fileno()).st_size
+
+    def read(self, size: int) -> bytes:
+        """Read some of it.
+
+        Raises:
+            OSError: There is no more, although there was when it was opened.
+        """
+        chunk = self._file.read(size) if self._file is not None else b""
+        if not chunk:
+            raise OSError(f"{self._path} became shorter while it was uploaded")
+        return chunk
+
+    def close(self) -> None:
+        """Close it if it is open."""
+        if self._file is not None:
+            self._file.close()
+
+
+class _FileBody(aiohttp.Payload):
+    """A file that is read in our own threads; aiohttp would take those that look names up."""
+
+    def __init__(self, file: _StemFile, size_bytes: int, lane: Lane) -> None:
+        super().__init__(file, content_type="application/octet-stream")
+        self._size = size_bytes
+        self._lane = lane
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        """Write as much of the file as was promised."""
+        left = self._size or 0
+        while left > 0:
+            chunk = await self._lane.run(self._value.read, min(CHUNK_BYTES, left))
+            left -= len(chunk)
+            await writer.write(chunk)
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        """Refuse to be text."""
+        raise TypeError("a stem is no text")
+
+
+def _checked_size(path: Path) -> int:
+    """Refuse what is not a readable file with something in it; a pipe would block for ever."""
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise InvalidRequest("stem", str(path), "must be a file")
+    with path.open("rb") as file:
+        if not file.read(1):
+            raise InvalidRequest("stem", str(path), "must be a file that is not empty")
+    return found.st_size
+
+
+def _ending_of(audio: bytes) -> str:
+    """Name the format of audio by how it begins; WAV when it cannot be told."""
+    return audio_ending(audio[:HEAD_BYTES]) or ".wav"
