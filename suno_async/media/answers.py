@@ -42,8 +42,9 @@ class Head:
 
     @property
     def content_encoding(self) -> str:
-        """What the host says that it did to the body."""
-        return self.headers.get("Content-Encoding", "")
+        """What the host says that it did to the body, in lower case; "" for nothing."""
+        name = self.headers.get("Content-Encoding", "").strip().lower()
+        return "" if name == "identity" else name
 
     @property
     def validator(self) -> str:
@@ -115,7 +116,8 @@ def _length(head: Head) -> int | None:
 
 def _read_part(head: Head, offset: int, validator: str) -> Reading:
     found = _RANGE.fullmatch(head.headers.get("Content-Range", ""))
-    if not found or int(found[1]) != offset or head.validator not in {"", validator}:
+    fits = found is not None and int(found[1]) == offset and not head.content_encoding
+    if found is None or not fits or head.validator not in {"", validator}:
         raise Stale("the server has another file now, or none to resume")
     end = int(found[2]) + 1
     if found[3] == "*":

@@ -69,6 +69,8 @@ class MediaClient:
             connector=aiohttp.TCPConnector(resolver=self._resolver),
             cookie_jar=aiohttp.DummyCookieJar(),
         )
+        # aiohttp would repeat a request by itself when a kept-alive connection breaks, uncounted
+        self._session._retry_connection = False
         return self
 
     async def __aexit__(

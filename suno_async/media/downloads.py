@@ -12,12 +12,12 @@ from weakref import WeakValueDictionary
 from attrs import evolve, frozen
 
 from suno_async.clock import Clock
-from suno_async.errors import ConnectionFailed, InvalidRequest, ProtocolError, SunoError
+from suno_async.errors import InvalidRequest, NotFound
 from suno_async.media.client import MediaClient
 from suno_async.media.disk import Disk, Lane
 from suno_async.media.formats import AUDIO, IMAGE
 from suno_async.media.marks import has_mark
-from suno_async.media.names import Names, key_of, names_of, plain_ending
+from suno_async.media.names import Names, hint_of, key_of, names_of
 from suno_async.media.partfile import PartFile
 from suno_async.media.transfer import YOUNG, Bounds, OnProgress, Transfer
 from suno_async.models import Track, check_url
@@ -135,7 +135,7 @@ class Downloads:
             folder=beside.parent,
             key=key,
             names=Names(
-                (beside.stem, f"{beside.stem} {key[:16]}"), IMAGE, "", plain_ending(urls[0])
+                (beside.stem, f"{beside.stem} {key[:16]}"), IMAGE, "", hint_of(urls[0], IMAGE)
             ),
             young_until_s=self._young_until_s(urls, completed_at),
         )
@@ -143,7 +143,7 @@ class Downloads:
 
     def _young_until_s(self, urls: Collection[str], completed_at: datetime | None) -> float:
         if completed_at is None:
-            return max(self._young.get(url, 0.0) for url in urls)
+            return max(self._young.get(url, -math.inf) for url in urls)
         left = completed_at + YOUNG - self._clock.now()
         return self._clock.monotonic() + left.total_seconds()
 
@@ -178,9 +178,7 @@ class Downloads:
                 await self._clock.sleep(LOCK_GAP_S)
             found, _ = await lane.run(_look, wanted, frozenset[Path]())
             return found or await self._fetch_part(wanted, names, part, lane)
-        except (ConnectionFailed, ProtocolError, OSError):
-            raise  # what has come may be of use next time
-        except SunoError:
+        except NotFound:
             part.discard()
             raise
         finally:

@@ -40,7 +40,7 @@ class Deflated:
     """A body in gzip or deflate."""
 
     def __init__(self) -> None:
-        self._inflater = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)  # finds out which it is
+        self._inflater = _inflater()
         self._taken = 0
         self._given = 0
 
@@ -53,6 +53,8 @@ class Deflated:
         """
         self._taken += len(chunk)
         while chunk:
+            if self._inflater.eof:  # gzip may come in several members
+                self._inflater = _inflater()
             try:
                 piece = self._inflater.decompress(chunk, CHUNK_BYTES)
             except zlib.error as error:
@@ -62,7 +64,7 @@ class Deflated:
                 raise Fatal(ProtocolError(f"{self._taken} bytes grow beyond {self._given}", 200))
             if piece:
                 yield piece
-            chunk = self._inflater.unconsumed_tail
+            chunk = self._inflater.unconsumed_tail or self._inflater.unused_data
 
     def finish(self) -> None:
         """Check that the body is whole.
@@ -74,21 +76,24 @@ class Deflated:
             raise ConnectionFailed("the download ended in the middle of its encoding")
 
 
+def _inflater() -> "zlib._Decompress":
+    return zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)  # finds out whether it is gzip or zlib
+
+
 def decoder(content_encoding: str, *, recognised: bool) -> Decoder:
     """Choose how to read a body.
 
     Args:
-        content_encoding: What the host says that it did.
+        content_encoding: What the host says that it did, in lower case; "" for nothing.
         recognised: Whether the body as it comes begins like what it should be: then the host
             did nothing, whatever it says.
 
     Raises:
         Fatal: The encoding is unknown.
     """
-    name = content_encoding.strip().lower()
-    if recognised or name in {"", "identity"}:
+    if recognised or not content_encoding:
         return Plain()
-    if name in {"gzip", "x-gzip", "deflate"}:
+    if content_encoding in {"gzip", "x-gzip", "deflate"}:
         return Deflated()
     shown = ascii(content_encoding[:40])
     raise Fatal(ProtocolError(f"a body in the encoding {shown}, which was not asked for", 200))

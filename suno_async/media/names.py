@@ -67,7 +67,7 @@ def names_of(track: Track, url: str, name: str | None, position: int | None) -> 
             takes the first free number.
     """
     identity = _id_in_name(track.id, url)
-    hint = plain_ending(url)
+    hint = hint_of(url, AUDIO)
     if name is not None:
         stem, ending = _split(name, AUDIO)
         safe = _stem(stem)
@@ -81,7 +81,7 @@ def names_of(track: Track, url: str, name: str | None, position: int | None) -> 
 def file_name(track: Track) -> str:
     """Name a track's file after its title and its id: the name that no other track's file has."""
     url = track.audio_url or ""
-    return f"{_stem(track.title or '')} {_id_in_name(track.id, url)}{plain_ending(url) or '.mp3'}"
+    return f"{_stem(track.title or '')} {_id_in_name(track.id, url)}{hint_of(url, AUDIO) or '.mp3'}"
 
 
 def key_of(kind: Kind, track: Track, url: str, name: str | None) -> str:
@@ -90,6 +90,12 @@ def key_of(kind: Kind, track: Track, url: str, name: str | None) -> str:
     parts = (kind.word, *whose, "" if name is None else f"name {name}")
     text = "\0".join(parts)
     return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:32]
+
+
+def hint_of(url: str, kind: Kind) -> str:
+    """Take the ending of a URL's path if it is one of this kind, else ""."""
+    ending = plain_ending(url)
+    return ending if ending.lower() in kind.endings else ""
 
 
 def plain_ending(url: str) -> str:

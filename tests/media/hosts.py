@@ -1,0 +1,81 @@
+"""Media hosts of a test's own, and what the tests of downloads share."""
+
+import json
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from hashlib import sha256
+from pathlib import Path
+
+from aiohttp import web
+
+from suno_async import SunoSession, Track
+from suno_async.media.formats import AUDIO
+from suno_async.media.names import key_of
+from suno_async.sandbox import Sandbox
+from tests.world import song
+
+BODY = b"ID3\x04" + bytes(range(4, 256)) + bytes(range(256)) * 4095  # 1 MiB
+TINY = BODY[:40]
+ROOT = os.geteuid() == 0
+
+
+async def finished(suno: SunoSession) -> tuple[Track, Track]:
+    """Have a task made; return its tracks."""
+    task = await suno.submit(song())
+    one, two = (await task.details()).tracks
+    return one, two
+
+
+async def audio_of(sandbox: Sandbox, suno: SunoSession, track: Track, tmp_path: Path) -> bytes:
+    """Fetch what a track's file must hold."""
+    path = await suno.download(track, tmp_path / "reference")
+    return path.read_bytes()
+
+
+def part_of(folder: Path, track: Track) -> Path:
+    """Tell where what has come of a track is kept until it is whole."""
+    return folder / f".{key_of(AUDIO, track, str(track.audio_url), None)}.part"
+
+
+def keep(folder: Path, track: Track, part: bytes, validator: str) -> None:
+    """Leave a part and its tag behind, as an interrupted download does."""
+    path = part_of(folder, track)
+    path.write_bytes(part)
+    source = sha256(str(track.audio_url).partition("?")[0].encode()).hexdigest()[:16]
+    path.with_suffix(".tag").write_text(json.dumps({"validator": validator, "source": source}))
+
+
+def everything_in(folder: Path) -> list[str]:
+    """List the names in a folder, hidden ones too."""
+    return sorted(path.name for path in folder.iterdir())
+
+
+async def partly(request: web.Request, part: bytes, headers: dict[str, str]) -> web.StreamResponse:
+    """Promise as many bytes as `TINY` has, send these, and end the connection."""
+    response = web.StreamResponse(headers=headers)
+    response.content_length = len(TINY)
+    await response.prepare(request)
+    await response.write(part)
+    if request.transport is not None:
+        request.transport.close()
+    return response
+
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@asynccontextmanager
+async def media_host(handler: Handler) -> AsyncIterator[str]:
+    """Run a media host of its own kind; yields the URL of a track on it."""
+    app = web.Application()
+    app.router.add_get("/{name:.*}", handler)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.05)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    host, port = runner.addresses[0][:2]
+    try:
+        yield f"http://{host}:{port}/a.mp3"
+    finally:
+        await runner.cleanup()
