@@ -3,9 +3,7 @@
 import asyncio
 import logging
 import os
-import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, suppress
 from datetime import timedelta
 from pathlib import Path
@@ -320,25 +318,6 @@ async def test_a_download_that_was_cut_off_can_be_resumed(
         path = await again.download(track, tmp_path)
     assert path.stat().st_size > had > 0
     assert os.listdir(tmp_path) == [path.name]  # noqa: PTH208
-
-
-async def test_a_pool_without_a_free_thread_keeps_nobody(sandbox: Sandbox, tmp_path: Path) -> None:
-    """Invariant 8: leaving takes less than a second while all threads are busy elsewhere."""
-    free = threading.Event()
-    with ThreadPoolExecutor(1) as pool:
-        asyncio.get_running_loop().set_default_executor(pool)
-        pool.submit(free.wait)
-        try:
-            async with session_for(sandbox) as suno:
-                track = Track(id="1", audio_url=f"{sandbox.base_url}/cdn/none.wav")
-                waiting = asyncio.create_task(suno.download(track, tmp_path))
-                await asyncio.sleep(0.01)
-                began = asyncio.get_running_loop().time()
-            assert asyncio.get_running_loop().time() - began < 1
-            with pytest.raises(SessionClosed):
-                await waiting
-        finally:
-            free.set()
 
 
 async def test_a_hundred_readers_end_with_the_session(sandbox: Sandbox) -> None:

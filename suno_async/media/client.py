@@ -102,8 +102,8 @@ class MediaClient:
 
     async def _follow(self, url: str, headers: Mapping[str, str]) -> "Answer":
         cookies = aiohttp.CookieJar(unsafe=True)
+        asked = _exact(url)
         for _ in range(MOST_REDIRECTS + 1):
-            asked = _exact(url)
             response = await self._send(asked, headers, cookies)
             location = response.headers.get("Location")
             if response.status not in {301, 302, 303, 307, 308} or not location:
@@ -111,6 +111,7 @@ class MediaClient:
             cookies.update_cookies(response.cookies, asked)
             response.release()
             url = _joined(url, location)
+            asked = _exact(url)
         raise Fatal(ProtocolError(f"{asked.host} redirects more than {MOST_REDIRECTS} times", 302))
 
     async def _send(

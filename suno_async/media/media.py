@@ -52,6 +52,7 @@ class Media:
         max_bytes: The size of the largest file that is downloaded.
         user_agent: How to introduce ourselves to the hosts of media.
         resolver: Looks names up for our own client session.
+        disk: Where files are worked with; it is closed with this.
     """
 
     def __init__(
@@ -68,9 +69,10 @@ class Media:
         max_bytes: int = MAX_BYTES,
         user_agent: str | None = None,
         resolver: AbstractResolver | None = None,
+        disk: Disk | None = None,
     ) -> None:
         told = observers if observers is not None else Observers()
-        self._disk = Disk()
+        self._disk = disk or Disk()
         self._client = MediaClient(
             addresses=Addresses(base_url),
             timeout_s=timeout_s,

@@ -11,7 +11,7 @@ import json
 import os
 import stat
 import sys
-from collections.abc import Iterable
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -135,7 +135,7 @@ class PartFile:
         os.lseek(self._descriptor, 0, os.SEEK_SET)
         return os.read(self._descriptor, HEAD_BYTES)
 
-    def name(self, names: Iterable[str]) -> Path:
+    def name(self, names: Sequence[str]) -> Path:
         """Give the file the first of these names that nothing has, and mark it as what it is.
 
         Raises:
@@ -154,7 +154,8 @@ class PartFile:
                     write_mark(target, self._key)
                 _sync_folder(self._folder)
                 return target
-        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
+        taken = str(self._folder / names[-1])
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), taken)
 
     def discard(self) -> None:
         """Keep nothing for another download."""
