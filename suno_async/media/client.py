@@ -101,7 +101,7 @@ class MediaClient:
             raise translated(error) from error
 
     async def _follow(self, url: str, headers: Mapping[str, str]) -> "Answer":
-        cookies = aiohttp.CookieJar(unsafe=True)
+        cookies = aiohttp.CookieJar(unsafe=True, quote_cookie=False)
         asked = _exact(url)
         for _ in range(MOST_REDIRECTS + 1):
             response = await self._send(asked, headers, cookies)
@@ -110,7 +110,7 @@ class MediaClient:
                 return Answer(response)
             cookies.update_cookies(response.cookies, asked)
             response.release()
-            url = _joined(url, location)
+            url = joined(url, location)
             asked = _exact(url)
         raise Fatal(ProtocolError(f"{asked.host} redirects more than {MOST_REDIRECTS} times", 302))
 
@@ -196,7 +196,7 @@ def _exact(text: str) -> URL:
     return url
 
 
-def _joined(base: str, location: str) -> str:
+def joined(base: str, location: str) -> str:
     """Work out where a redirect leads, without writing it in another way.
 
     Raises:

@@ -2,18 +2,27 @@
 
 import json
 import os
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
+from typing import Any, TypeVar
 
 from aiohttp import web
 
-from suno_async import SunoSession, Track
+from suno_async import SunoSession, SystemClock, Track
+from suno_async.media import Media
+from suno_async.media.disk import Disk
 from suno_async.media.formats import AUDIO
 from suno_async.media.names import key_of
+from suno_async.retry import SharedPause
 from suno_async.sandbox import Sandbox
-from tests.world import song
+from tests.world import EAGER, song
+
+T = TypeVar("T")
+
 
 BODY = b"ID3\x04" + bytes(range(4, 256)) + bytes(range(256)) * 4095  # 1 MiB
 TINY = BODY[:40]
@@ -79,3 +88,51 @@ async def media_host(handler: Handler) -> AsyncIterator[str]:
         yield f"http://{host}:{port}/a.mp3"
     finally:
         await runner.cleanup()
+
+
+@asynccontextmanager
+async def media_for(**settings: Any) -> AsyncIterator[Media]:
+    """Run what a session has of media by itself, for an API on this machine; for downloads only."""
+    clock = settings.pop("clock", SystemClock())
+    policy = settings.pop("policy", EAGER)
+    usual: dict[str, Any] = {
+        "transport": None,
+        "base_url": "http://127.0.0.1",
+        "pause": SharedPause(clock, policy),
+        "policy": policy,
+        "clock": clock,
+        "timeout_s": 5.0,
+    }
+    async with Media(**{**usual, **settings}) as media:
+        yield media
+
+
+def track_at(url: str, **fields: Any) -> Track:
+    """Make a track whose audio is at a URL."""
+    return Track(**{"id": "1", "title": "t", "audio_url": url, **fields})
+
+
+class HungDisk(Disk):
+    """A disk on which some work hangs until it is let go.
+
+    Attributes:
+        hangs: The name of the part file's method that hangs.
+        hanging: How many threads hang.
+    """
+
+    def __init__(self, hangs: str) -> None:
+        super().__init__()
+        self.hangs = hangs
+        self.hanging = 0
+        self._gate = threading.Event()
+
+    def perform(self, work: Callable[[], T]) -> T:
+        """Do some work, after a while."""
+        if isinstance(work, partial) and work.func.__name__ == self.hangs:
+            self.hanging += 1
+            self._gate.wait(30)
+        return work()
+
+    def let_go(self) -> None:
+        """Let everything go on that hangs."""
+        self._gate.set()
