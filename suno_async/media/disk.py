@@ -43,14 +43,15 @@ class Disk:
     def put(self, job: Callable[[], None]) -> None:
         """Have a job run in some thread; jobs begin in the order in which they are put."""
         with self._guard:
+            if self._closed:
+                _start(job)
+                return
             self._free -= 1
-            if self._free < 0 and (self._threads < MOST_THREADS or self._closed):
+            if self._free < 0 and self._threads < MOST_THREADS:
                 self._free += 1
                 self._threads += 1
-                threading.Thread(target=self._work, name="suno-async disk", daemon=True).start()
+                _start(self._work)
             self._jobs.put(job)
-            if self._closed:
-                self._jobs.put(None)
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
@@ -66,7 +67,10 @@ class Disk:
             self._closed = True
             for _ in range(self._threads):
                 self._jobs.put(None)
-            self._free = 0
+
+
+def _start(work: Callable[[], None]) -> None:
+    threading.Thread(target=work, name="suno-async disk", daemon=True).start()
 
 
 class Lane:

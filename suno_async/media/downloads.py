@@ -16,7 +16,7 @@ from suno_async.errors import InvalidRequest, NotFound
 from suno_async.media.client import MediaClient
 from suno_async.media.disk import Disk, Lane
 from suno_async.media.formats import AUDIO, IMAGE
-from suno_async.media.marks import has_mark
+from suno_async.media.marks import mark_of
 from suno_async.media.names import Names, hint_of, key_of, names_of
 from suno_async.media.partfile import PartFile
 from suno_async.media.transfer import YOUNG, Bounds, OnProgress, Transfer
@@ -235,14 +235,12 @@ def _look(wanted: Wanted, reserved: frozenset[Path]) -> tuple[Path | None, Names
     """Find a file by its mark, or by the name that no other has; else leave out taken names."""
     names, folder = wanted.names, wanted.folder
     for stem in names.stems:
+        # a file of the first version bears no mark, but the name that no other track's has
+        own = {wanted.key, ""} if stem == names.stems[-1] else {wanted.key}
         for ending in names.endings():
             path = folder / f"{stem}{ending}"
-            if has_mark(path, wanted.key):
+            if mark_of(path) in own:
                 return path, names
-    for ending in names.endings():
-        path = folder / f"{names.stems[-1]}{ending}"
-        if path.is_file():
-            return path, names
     free = [stem for stem in names.stems[:-1] if _is_free(folder, stem, names, reserved)]
     return None, evolve(names, stems=(*free, names.stems[-1]))
 

@@ -27,14 +27,15 @@ def write_mark(path: Path, key: str) -> None:
     write_new(_beside(path), key.encode())
 
 
-def has_mark(path: Path, key: str) -> bool:
-    """Tell whether there is a file of this name and it is the one with this key."""
+def mark_of(path: Path) -> str | None:
+    """Tell which key a file bears: "" for none, None if there is no file of this name."""
     if not path.is_file():
-        return False
+        return None
+    mark = b""
     if sys.platform == "linux":
         with suppress(OSError):
-            return os.getxattr(path, _ATTRIBUTE) == key.encode()
-    return read_small(_beside(path)) == key.encode()
+            mark = os.getxattr(path, _ATTRIBUTE)
+    return (mark or read_small(_beside(path))).decode(errors="replace")
 
 
 def _beside(path: Path) -> Path:

@@ -18,6 +18,8 @@ from suno_async.models import Track
 
 LONGEST_TITLE_BYTES = 120
 LONGEST_ID_BYTES = 64
+# a shorter id could be taken for one of the numbers that names end with
+SHORTEST_ID = 8
 
 # what file systems refuse and what breaks lines
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f/\\:*?\"<>|\u2028\u2029\ud800-\udfff]+")
@@ -119,7 +121,10 @@ def _id_in_name(track_id: str | None, url: str) -> str:
     """Take the id if it can be in a name as it is; two ids must never come out as one."""
     if not track_id:  # the URL tells one track from the other, its query too
         return hashlib.sha256(url.encode(errors="surrogatepass")).hexdigest()[:16]
-    if track_id == safe_text(track_id) and len(track_id.encode()) <= LONGEST_ID_BYTES:
+    if (
+        track_id == safe_text(track_id)
+        and SHORTEST_ID <= len(track_id.encode()) <= LONGEST_ID_BYTES
+    ):
         return track_id
     return hashlib.sha256(track_id.encode(errors="surrogatepass")).hexdigest()[:32]
 

@@ -71,7 +71,7 @@ class PartFile:
         try:
             descriptor = os.open(self._path, flags, 0o666)
         except OSError:
-            if not self._path.is_symlink():
+            if not (self._path.is_symlink() or self._path.is_socket()):
                 raise
             self._path.unlink()
             return False

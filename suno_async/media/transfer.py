@@ -155,7 +155,8 @@ class Transfer:
                 await self._receive(url, answer, reading)
         if reading.length is not None and self.part.size != reading.length:
             size = self.part.size
-            await self.lane.run(self.part.restart, url, "")
+            if size > reading.length:
+                await self.lane.run(self.part.restart, url, "")
             raise ConnectionFailed(f"the download ended with {size} of {reading.length} bytes")
 
     async def _receive(self, url: str, answer: Answer, reading: Reading) -> None:
