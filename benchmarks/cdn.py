@@ -70,7 +70,7 @@ class Case:
 Answer: TypeAlias = tuple[bytes, bytes]
 
 
-def _answer(status: int, body: bytes = b"", **headers: str) -> Answer:
+def _answer(status: int, body: bytes = b"", /, **headers: str) -> Answer:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     named.setdefault("Content-Length", str(len(body)))
     lines = [f"{name}: {value}" for name, value in named.items() if value != "-"]
@@ -86,7 +86,7 @@ def _whole(case: Case, asked: Asked, **headers: str) -> Answer:
         return _answer(200, case.body, **headers)
     size = len(case.body)
     if begin >= size:
-        return _answer(416, **headers, Content_Range=f"bytes */{size}")
+        return _answer(416, b"", **headers, Content_Range=f"bytes */{size}")
     rest = f"bytes {begin}-{size - 1}/{size}"
     return _answer(206, case.body[begin:], **headers, Content_Range=rest)
 
@@ -136,7 +136,7 @@ def _gzip(case: Case, asked: Asked) -> Answer:
 
 
 _PAGE = b"<!DOCTYPE html><title>Just a moment...</title>"
-_DAY = {"Retry_After": "86400"}
+_BOMB = gzip.compress(b"ID3\x04" + bytes(40_000_000))
 
 Way: TypeAlias = Callable[[Case, Asked], Answer]
 WAYS: dict[str, Way] = {
@@ -173,7 +173,7 @@ WAYS: dict[str, Way] = {
     "never there": lambda c, a: _answer(404),
     "page": lambda c, a: _answer(200, _PAGE, Content_Type="audio/mpeg"),
     "envelope": lambda c, a: _answer(200, b'{"code": 404, "msg": "no"}'),
-    "429 for a day": lambda c, a: _answer(429, **_DAY),
+    "429 for a day": lambda c, a: _answer(429, Retry_After="86400"),
     "hops for ever": lambda c, a: _answer(302, Location=f"{a.target}&hop"),
     "private redirect": _elsewhere,
     "private": _whole,
@@ -184,7 +184,6 @@ WAYS: dict[str, Way] = {
     "always cut": lambda c, a: (_answer(200, c.body)[0], c.body[:1000]),
 }
 HOPELESS = frozenset(list(WAYS)[list(WAYS).index("gone") :])
-_BOMB = gzip.compress(b"ID3\x04" + bytes(40_000_000))
 
 
 @define

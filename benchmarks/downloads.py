@@ -279,7 +279,7 @@ def main(argv: list[str]) -> None:
     report.table(
         f"{options.downloads} downloads from a host of {len(cdn.WAYS)} ways",
         ("ended as", "downloads"),
-        sorted(figures["ended"].items(), key=lambda pair: -pair[1]),
+        Counter[str](figures["ended"]).most_common(),
     )
     hung = figures["hung_disk"]
     report.table(
