@@ -19,7 +19,7 @@ from suno_async.clock import Clock, SystemClock
 from suno_async.errors import InvalidRequest, SessionClosed
 from suno_async.key import mask, read_key
 from suno_async.limits import AccountLimits, Places, check_count, checked_seconds
-from suno_async.media import Media, Stem
+from suno_async.media import MAX_BYTES, Media, Stem, check_user_agent
 from suno_async.models import (
     AddInstrumentalRequest,
     Model,
@@ -90,6 +90,9 @@ class SunoSession:
             for submissions too, which makes uncertain ones likelier: give it a connector with
             `force_close=True` if that matters. Whatever its hooks and middlewares do, a submission
             goes out once at the most.
+        max_download_bytes: The size of the largest file that is downloaded; 1 GiB unless given.
+        user_agent: How to introduce ourselves to the hosts of media, some of which refuse Python's
+            usual ways; `suno-async`, or your `client_session`'s own, unless given.
         observers: Plain functions that are told of everything that happens, one frozen value of
             `suno_async.observe` at a time, in order, never awaited; one that raises is logged.
         on_submitted: Awaited with `(task_id, request, submitted_at)` as soon as a task is known,
@@ -119,6 +122,8 @@ class SunoSession:
         timeout: timedelta | float = timedelta(seconds=60),
         retry: RetryPolicy | None = None,
         client_session: aiohttp.ClientSession | None = None,
+        max_download_bytes: int = MAX_BYTES,
+        user_agent: str | None = None,
         observers: Iterable[Observer] = (),
         on_submitted: OnSubmitted | None = None,
         clock: Clock | None = None,
@@ -145,6 +150,10 @@ class SunoSession:
         self._timeout_s = checked_seconds("timeout", timeout)
         self._policy = retry or RetryPolicy()
         self._client_session = client_session
+        check_count("max_download_bytes", max_download_bytes)
+        check_user_agent(user_agent)
+        self._max_download_bytes = max_download_bytes
+        self._user_agent = user_agent
         self._observers = Observers(observers)
         self._counts = Counts()
         self._on_submitted = on_submitted
@@ -194,6 +203,8 @@ class SunoSession:
             timeout_s=self._timeout_s,
             client_session=self._client_session,
             observers=self._observers,
+            max_bytes=self._max_download_bytes,
+            user_agent=self._user_agent,
         )
         self._room = Places(self._max_in_flight)
         await self._transport.__aenter__()
@@ -514,7 +525,7 @@ class SunoSession:
             RateLimited: The host asks for more patience than the retry policy has.
             ConnectionFailed: The network went on failing, the host sent next to nothing for as
                 long as `timeout`, or is at an address that is not public.
-            ProtocolError: What came is not audio, or is larger than 1 GiB.
+            ProtocolError: What came is not audio, or is larger than `max_download_bytes`.
             OSError: The file cannot be written; what has come stays if it can be resumed.
         """
         self._check_open()

@@ -11,7 +11,7 @@ import aiohttp
 from aiohttp.abc import AbstractResolver
 from yarl import URL
 
-from suno_async.errors import ConnectionFailed, ProtocolError, SunoError
+from suno_async.errors import ConnectionFailed, InvalidRequest, ProtocolError, SunoError
 from suno_async.media.addresses import Addresses, PublicResolver
 from suno_async.media.answers import Head
 from suno_async.media.encodings import CHUNK_BYTES
@@ -26,6 +26,17 @@ _URL = re.compile(r"(https?)://([^/?#]*)([^#]*)", re.IGNORECASE | re.DOTALL)
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE)
 # what is never encoded, since it is what it is: everything that a request line can carry
 _AS_IT_IS = "".join(map(chr, range(0x21, 0x7F)))
+
+
+def check_user_agent(value: object) -> None:
+    """Refuse what is neither None nor what a header can hold.
+
+    Raises:
+        InvalidRequest: It is not.
+    """
+    fits = isinstance(value, str) and value.strip() and value.isascii() and value.isprintable()
+    if value is not None and not fits:
+        raise InvalidRequest("user_agent", value, "must be printable ASCII")
 
 
 class MediaClient:
@@ -65,9 +76,9 @@ class MediaClient:
             self._session = self._theirs
             return self
         self._resolver = PublicResolver(self._addresses, self._inner_resolver)
+        self._connector = aiohttp.TCPConnector(resolver=self._resolver)
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(resolver=self._resolver),
-            cookie_jar=aiohttp.DummyCookieJar(),
+            connector=self._connector, cookie_jar=aiohttp.DummyCookieJar()
         )
         # aiohttp would repeat a request by itself when a kept-alive connection breaks, uncounted
         self._session._retry_connection = False
@@ -79,9 +90,17 @@ class MediaClient:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._theirs is None:
-            await self._session.close()
-            await self._resolver.close()
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the client session if it is our own; again, it does nothing."""
+        if self._theirs is not None:
+            return
+        # the sockets are closed before anything is awaited: a cancellation here leaves none open
+        closing = self._connector.close()
+        await closing
+        await self._session.close()
+        await self._resolver.close()
 
     async def ask(self, url: str, headers: Mapping[str, str]) -> "Answer":
         """Ask for a URL, and for those that it leads to, each exactly as it is written.

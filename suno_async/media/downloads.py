@@ -3,7 +3,7 @@
 import asyncio
 import math
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import cast
@@ -83,7 +83,7 @@ class Downloads:
         """Note that tracks have just become complete: their hosts may not know them yet."""
         until_s = self._clock.monotonic() + YOUNG.total_seconds()
         for track in tracks:
-            for url in (*_audio_urls(track), *_cover_urls(track)):
+            for url in (*track.audio_urls, *_cover_urls(track)):
                 self._young.pop(url, None)
                 self._young[url] = until_s
         while len(self._young) > _MOST_REMEMBERED:
@@ -108,10 +108,10 @@ class Downloads:
             completed_at: When its task became complete (aware); None takes what `complete` was
                 told, and without that it is no matter of minutes.
         """
-        urls = _audio_urls(track)
+        urls = track.audio_urls
         if not urls:
             raise InvalidRequest("track.audio_url", None, "must be ready before it is downloaded")
-        check_url("track.audio_url", urls[0])
+        urls = _usable(urls, "track.audio_url")
         if name is not None and (not isinstance(cast("object", name), str) or not name.strip()):
             raise InvalidRequest("name", name, "must be text that is not blank")
         wanted = Wanted(
@@ -127,8 +127,7 @@ class Downloads:
         self, track: Track, beside: Path, *, completed_at: datetime | None = None
     ) -> Path:
         """Download a track's cover beside its audio, under the same name."""
-        urls = _cover_urls(track)
-        check_url("track.image_url", urls[0])
+        urls = _usable(_cover_urls(track), "track.image_url")
         key = key_of(IMAGE, track, urls[0], beside.stem)
         wanted = Wanted(
             urls=urls,
@@ -215,16 +214,34 @@ class Downloads:
         return progress
 
 
-def _audio_urls(track: Track) -> tuple[str, ...]:
-    return _given(track.audio_url, getattr(track, "source_audio_url", None))
+def _usable(urls: Sequence[str], name: str) -> tuple[str, ...]:
+    """Leave out what is no URL.
+
+    Raises:
+        InvalidRequest: Nothing is left.
+    """
+    usable: list[str] = []
+    wrong: list[InvalidRequest] = []
+    for url in urls:
+        try:
+            check_url(name, url)
+        except InvalidRequest as error:
+            wrong.append(error)
+        else:
+            usable.append(url)
+    if not usable:
+        raise wrong[0]
+    return tuple(usable)
+
+
+def has_cover(track: Track) -> bool:
+    """Tell whether a track has a cover image."""
+    return bool(_cover_urls(track))
 
 
 def _cover_urls(track: Track) -> tuple[str, ...]:
-    return _given(track.image_url, getattr(track, "source_image_url", None))
-
-
-def _given(*urls: str | None) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(url for url in urls if url is not None))
+    known = dict.fromkeys((track.image_url, track.source_image_url))
+    return tuple(url for url in known if url)
 
 
 def _reservation(wanted: Wanted, names: Names) -> Path:

@@ -3,7 +3,6 @@
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Iterable
-from contextlib import AsyncExitStack
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -17,7 +16,7 @@ from suno_async.errors import InvalidRequest
 from suno_async.media.addresses import Addresses
 from suno_async.media.client import MediaClient
 from suno_async.media.disk import Disk
-from suno_async.media.downloads import Downloads
+from suno_async.media.downloads import Downloads, has_cover
 from suno_async.media.transfer import Bounds
 from suno_async.media.uploads import Stem, Uploads
 from suno_async.models import Outcome, StageEvent, TaskDetails, Track
@@ -97,10 +96,7 @@ class Media:
         )
 
     async def __aenter__(self) -> Self:
-        async with AsyncExitStack() as stack:
-            stack.callback(self._disk.close)
-            await stack.enter_async_context(self._client)
-            self._exit = stack.pop_all()
+        await self._client.__aenter__()
         return self
 
     async def __aexit__(
@@ -109,7 +105,12 @@ class Media:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await self._exit.aclose()
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the client session of its own and let the threads end; again, it does nothing."""
+        self._disk.close()
+        await self._client.aclose()
 
     async def upload(self, stem: Stem) -> str:
         """Upload a stem; return the URL to submit. See `SunoSession.upload`."""
@@ -147,7 +148,7 @@ class Media:
         numbered = [
             (position, track)
             for position, track in enumerate(_listed(tracks), 1)
-            if track.audio_url is not None
+            if track.has_audio
         ]
         if not numbered:
             raise InvalidRequest("tracks", tracks, "must have a track with audio")
@@ -167,7 +168,7 @@ class Media:
         beside = [
             (cover, (track, path))
             for (_, track), path in zip(numbered, paths, strict=True)
-            if track.image_url is not None
+            if has_cover(track)
         ]
         return paths + await _all(slots, beside)
 

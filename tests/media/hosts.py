@@ -17,7 +17,6 @@ from suno_async.media import Media
 from suno_async.media.disk import Disk
 from suno_async.media.formats import AUDIO
 from suno_async.media.names import key_of
-from suno_async.retry import SharedPause
 from suno_async.sandbox import Sandbox
 from tests.world import EAGER, song
 
@@ -98,7 +97,7 @@ async def media_for(**settings: Any) -> AsyncIterator[Media]:
     usual: dict[str, Any] = {
         "transport": None,
         "base_url": "http://127.0.0.1",
-        "pause": SharedPause(clock, policy),
+        "pause": None,
         "policy": policy,
         "clock": clock,
         "timeout_s": 5.0,

@@ -8,20 +8,11 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
-from attrs import frozen
 
 from suno_async import ApiError, ConnectionFailed, NotFound, SunoError, Track, VirtualClock
 from suno_async.media import Media
 
 from .hosts import BODY, everything_in, media_for, media_host, track_at
-
-
-@frozen
-class Sourced(Track):
-    """A track with its source."""
-
-    source_audio_url: str | None = None
-    source_image_url: str | None = None
 
 
 async def _run(clock: VirtualClock, download: "asyncio.Task[Path]") -> Path:
@@ -158,7 +149,7 @@ async def test_a_dead_url_falls_back_to_its_source(tmp_path: Path, dead: str) ->
             "none": None,
         }
         source = url.replace("/a.mp3", "/source.mp3")
-        track = Sourced(id="1", title="t", audio_url=broken.get(dead, url), source_audio_url=source)
+        track = Track(id="1", title="t", audio_url=broken.get(dead, url), source_audio_url=source)
         path = await media.download(track, tmp_path)
     assert path.read_bytes() == BODY
     assert asked["/source.mp3"] == 1
@@ -176,7 +167,7 @@ async def test_a_living_url_is_preferred(tmp_path: Path) -> None:
     async with media_host(serve) as url, media_for() as media:
         source = url.replace("/a.mp3", "/source.mp3")
         await media.download(
-            Sourced(id="1", title="t", audio_url=url, source_audio_url=source), tmp_path
+            Track(id="1", title="t", audio_url=url, source_audio_url=source), tmp_path
         )
     assert asked == ["/a.mp3"]
 
@@ -189,7 +180,7 @@ async def test_two_dead_urls_tell_of_the_first(tmp_path: Path) -> None:
 
     async with media_host(serve) as url, media_for() as media:
         source = url.replace("/a.mp3", "/source.mp3")
-        track = Sourced(id="1", title="t", audio_url=url, source_audio_url=source)
+        track = Track(id="1", title="t", audio_url=url, source_audio_url=source)
         with pytest.raises(NotFound) as caught:
             await media.download(track, tmp_path)
     assert caught.value.code == 404
@@ -206,7 +197,7 @@ async def test_a_young_url_beside_a_living_source_costs_no_wait(tmp_path: Path) 
 
     async with media_host(serve) as url, media_for(clock=clock) as media:
         source = url.replace("/a.mp3", "/source.mp3")
-        track = Sourced(id="1", title="t", audio_url=url, source_audio_url=source)
+        track = Track(id="1", title="t", audio_url=url, source_audio_url=source)
         media.complete([track])
         await media.download(track, tmp_path)
     assert clock.monotonic() == 0
@@ -234,6 +225,6 @@ async def test_parts_of_two_places_are_never_put_together(tmp_path: Path) -> Non
 
     async with media_host(serve) as url, media_for() as media:
         source = url.replace("/a.mp3", "/source.mp3")
-        track = Sourced(id="1", title="t", audio_url=url, source_audio_url=source)
+        track = Track(id="1", title="t", audio_url=url, source_audio_url=source)
         path = await media.download(track, tmp_path)
     assert path.read_bytes() == other

@@ -12,9 +12,10 @@ import aiohttp
 import pytest
 from attrs import define, field
 
-from suno_async import ConnectionFailed, ProtocolError, SunoError, SunoSession
+from suno_async import ConnectionFailed, InvalidRequest, ProtocolError, SunoError, SunoSession
 from suno_async.media.client import joined
 from suno_async.media.failures import Fatal
+from suno_async.observe import Downloaded, Observation
 from suno_async.sandbox import Sandbox
 from tests.world import RawService, session_for, tcp_service
 
@@ -328,3 +329,30 @@ async def test_a_broken_encoding_is_no_audio(
         with pytest.raises(error):
             await suno.download(track_at(f"{host.url}/a"), tmp_path)
     assert everything_in(tmp_path) == []
+
+
+@pytest.mark.parametrize("user_agent", ["", " ", "a\r\nb: c", "\u00fc", 7])
+def test_a_user_agent_must_fit_a_header(user_agent: Any) -> None:
+    """What a header cannot hold is refused by name."""
+    with pytest.raises(InvalidRequest, match="user_agent must be"):
+        SunoSession("key", user_agent=user_agent)
+
+
+@pytest.mark.parametrize("most", [0, -1, True, 1.5])
+def test_the_largest_download_is_a_count(most: Any) -> None:
+    """Anything else is refused by name."""
+    with pytest.raises(InvalidRequest, match="max_download_bytes must be"):
+        SunoSession("key", max_download_bytes=most)
+
+
+async def test_a_session_hands_on_what_it_was_told(sandbox: Sandbox, tmp_path: Path) -> None:
+    """`user_agent`, `max_download_bytes` and `observers` of a session hold for its downloads."""
+    told: list[Observation] = []
+    async with wire() as host:
+        async with session_for(sandbox, user_agent="mine/1", observers=[told.append]) as suno:
+            path = await suno.download(track_at(f"{host.url}/a"), tmp_path)
+        async with session_for(sandbox, max_download_bytes=1000) as suno:
+            with pytest.raises(ProtocolError, match="larger than 1000 bytes"):
+                await suno.download(track_at(f"{host.url}/b", id="2"), tmp_path)
+        assert host.header("User-Agent") == ["mine/1", "suno-async"]
+    assert [one.path for one in told if isinstance(one, Downloaded)] == [path]

@@ -15,6 +15,7 @@ from suno_async import (
     ServerError,
     SunoSession,
 )
+from suno_async.observe import Observation, Uploaded
 from suno_async.sandbox import (
     Call,
     DropAfter,
@@ -25,7 +26,7 @@ from suno_async.sandbox import (
     Sandbox,
     Truncated,
 )
-from tests.world import EAGER, song
+from tests.world import EAGER, session_for, song
 
 from .hosts import BODY, ROOT
 
@@ -215,3 +216,16 @@ async def test_an_uploaded_stem_can_be_accompanied(suno: SunoSession, sandbox: S
     url = await suno.upload(BODY)
     task = await suno.submit(song(upload_url=url))
     assert sandbox.tasks[task.task_id].request["uploadUrl"] == url
+
+
+async def test_observers_hear_of_uploads(sandbox: Sandbox, tmp_path: Path) -> None:
+    """An upload tells its URL, its size if that is known, and how long it took."""
+    told: list[Observation] = []
+    path = tmp_path / "stem.wav"
+    path.write_bytes(BODY)
+    async with session_for(sandbox, observers=[told.append]) as suno:
+        urls = [await suno.upload(stem) for stem in (path, BODY, _stream(BODY))]
+    uploaded = [one for one in told if isinstance(one, Uploaded)]
+    assert [one.url for one in uploaded] == urls
+    assert [one.size_bytes for one in uploaded] == [len(BODY), len(BODY), None]
+    assert all(one.seconds > 0 for one in uploaded)
