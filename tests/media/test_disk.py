@@ -1,6 +1,8 @@
 """Disks that hang or are full, and folders that somebody has prepared."""
 
 import asyncio
+import errno
+import fcntl
 import os
 import signal
 import socket
@@ -353,3 +355,44 @@ async def test_a_process_that_dies_leaves_no_tag(tmp_path: Path, method: str) ->
     assert part.open()
     assert part.resume_point("http://127.0.0.1/a.mp3").offset == 0
     part.close()
+
+
+@pytest.mark.parametrize("taken", [False, True])
+async def test_a_poor_file_system_will_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, taken: bool
+) -> None:
+    """Without second names, attributes and locks, as on a memory stick, files are whole as well."""
+
+    def unsupported(*_: object, **__: object) -> None:
+        raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+
+    for name in ("link", "setxattr", "getxattr"):
+        monkeypatch.setattr(os, name, unsupported)
+    monkeypatch.setattr(fcntl, "flock", unsupported)
+    if taken:
+        (tmp_path / "t 1.mp3").write_bytes(b"precious")
+    name = "t 2.mp3" if taken else "t 1.mp3"
+    async with media_host(_serve) as url, media_for() as media:
+        path = await media.download(track_at(url), tmp_path)
+        assert await media.download(track_at(url), tmp_path) == path
+    assert (path.name, path.read_bytes()) == (name, BODY)
+    assert everything_in(tmp_path) == sorted({f".{name}.key", name, "t 1.mp3"})
+
+
+async def test_a_name_taken_meanwhile_is_left_alone_without_links(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Invariant 9: nothing is overwritten where files have one name only either."""
+
+    def unsupported(*_: object, **__: object) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", unsupported)
+
+    async def serve(request: web.Request) -> web.StreamResponse:
+        (tmp_path / "t 1.mp3").write_bytes(b"precious")
+        return await _serve(request)
+
+    async with media_host(serve) as url, media_for() as media:
+        assert (await media.download(track_at(url), tmp_path)).name == "t 2.mp3"
+    assert (tmp_path / "t 1.mp3").read_bytes() == b"precious"
