@@ -11,7 +11,7 @@ from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from suno_async import ConnectionFailed, SunoSession
-from suno_async.media.addresses import kind_of
+from suno_async.media.addresses import Addresses, PublicResolver, kind_of
 from tests.world import tcp_service
 
 from .hosts import BODY, everything_in, media_for, media_host, track_at
@@ -146,6 +146,15 @@ async def test_a_name_that_leads_to_a_private_address_is_refused(tmp_path: Path)
                 with pytest.raises(ConnectionFailed, match="not a public address"):
                     await media.download(track_at(f"http://{name}.example:{port}/a"), tmp_path)
         assert service.opened == 0
+
+
+async def test_a_connector_is_given_the_allowed_addresses_only() -> None:
+    """What it is not given it cannot connect to."""
+    zone = Zone(cdn=["10.0.0.1", "1.1.1.1", "::1", "fd00::1", "2606:4700::1111"])
+    resolver = PublicResolver(Addresses(PUBLIC_API), zone)
+    found = await resolver.resolve("cdn.example", 443)
+    assert [one["host"] for one in found] == ["1.1.1.1", "2606:4700::1111"]
+    await resolver.close()
 
 
 async def test_only_the_allowed_addresses_of_a_name_are_used(tmp_path: Path) -> None:
