@@ -260,6 +260,12 @@ async def run(
     }
 
 
+def _counted(ended: dict[str, int] | str) -> str:
+    if isinstance(ended, str):
+        return ended
+    return ", ".join(f"{count} {name}" for name, count in Counter(ended).most_common())
+
+
 def main(argv: list[str]) -> None:
     """Download; print, and write the figures."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks downloads", description=__doc__)
@@ -292,7 +298,7 @@ def main(argv: list[str]) -> None:
             ("seconds on the good disk", f"{figures['good_disk_s']:.1f}"),
             ("pieces of work that hung", hung["hung"]),
             ("seconds to leave meanwhile", f"{hung['left_in_s']:.2f}"),
-            ("on the full disk", str(figures["full_disk"])),
+            ("on the full disk", _counted(figures["full_disk"])),
         ],
     )
     for problem in figures["wrong"]:

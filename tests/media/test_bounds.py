@@ -12,6 +12,7 @@ from aiohttp import web
 
 from suno_async import (
     ConnectionFailed,
+    NotFound,
     ProtocolError,
     RateLimited,
     RetryPolicy,
@@ -230,4 +231,23 @@ async def test_what_cannot_be_resumed_is_not_left(tmp_path: Path) -> None:
     async with media_host(serve) as url, media_for() as media:
         with pytest.raises(ConnectionFailed):
             await media.download(track_at(url), tmp_path)
+    assert everything_in(tmp_path) == []
+
+
+@pytest.mark.parametrize("status", [404, 410, 441])
+async def test_a_part_of_what_is_gone_is_not_left(tmp_path: Path, status: int) -> None:
+    """A part that could be resumed is of no use when the host has lost the file."""
+    asked = 0
+
+    async def serve(request: web.Request) -> web.StreamResponse:
+        nonlocal asked
+        asked += 1
+        if asked > 1:
+            return web.Response(status=status)
+        return await partly(request, BODY[:20], {"ETag": '"1"'})
+
+    async with media_host(serve) as url, media_for() as media:
+        with pytest.raises(NotFound):
+            await media.download(track_at(url), tmp_path)
+    assert asked == 2
     assert everything_in(tmp_path) == []

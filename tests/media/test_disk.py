@@ -18,7 +18,7 @@ import pytest
 from aiohttp import web
 
 from suno_async import SunoSession
-from suno_async.media.disk import Disk
+from suno_async.media.disk import MOST_THREADS, Disk, Lane
 from suno_async.media.formats import AUDIO
 from suno_async.media.names import key_of
 from suno_async.media.partfile import PartFile
@@ -396,3 +396,20 @@ async def test_a_name_taken_meanwhile_is_left_alone_without_links(
     async with media_host(serve) as url, media_for() as media:
         assert (await media.download(track_at(url), tmp_path)).name == "t 2.mp3"
     assert (tmp_path / "t 1.mp3").read_bytes() == b"precious"
+
+
+async def test_what_has_not_begun_never_does() -> None:
+    """Work of one who has given up, for which there was no thread yet, is left out."""
+    disk, gate, done = Disk(), threading.Event(), list[str]()
+    hung = [asyncio.create_task(disk.run(gate.wait)) for _ in range(MOST_THREADS)]
+    lane = Lane(disk)
+    waiting = asyncio.create_task(lane.run(done.append, "begun"))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    ending = asyncio.create_task(lane.end(lambda: done.append("ended")))
+    await asyncio.sleep(0)
+    gate.set()
+    await asyncio.gather(*hung, ending)
+    disk.close()
+    assert done == ["ended"]
+    await until(lambda: not _threads())
