@@ -116,21 +116,25 @@ class HungDisk(Disk):
 
     Attributes:
         hangs: The name of the part file's method that hangs.
-        hanging: How many threads hang.
     """
 
     def __init__(self, hangs: str) -> None:
         super().__init__()
         self.hangs = hangs
-        self.hanging = 0
+        self._hanging: list[object] = []
         self._gate = threading.Event()
 
     def perform(self, work: Callable[[], T]) -> T:
         """Do some work, after a while."""
         if isinstance(work, partial) and work.func.__name__ == self.hangs:
-            self.hanging += 1
+            self._hanging.append(work)
             self._gate.wait(30)
         return work()
+
+    @property
+    def hanging(self) -> int:
+        """How many threads hang, or have hung."""
+        return len(self._hanging)
 
     def let_go(self) -> None:
         """Let everything go on that hangs."""

@@ -107,9 +107,10 @@ async def test_next_to_nothing_is_no_progress(tmp_path: Path) -> None:
         return await _stream(request, trickle())
 
     policy = RetryPolicy(attempts=2, base=EAGER.base, cap=EAGER.cap)
-    async with media_host(serve) as url, media_for(timeout_s=0.2, policy=policy) as media:
-        with pytest.raises(ConnectionFailed, match=r"only \d+ bytes came in"):
-            await media.download(track_at(url), tmp_path)
+    async with media_host(serve) as url, media_for(timeout_s=0.5, policy=policy) as media:
+        async with asyncio.timeout(20):
+            with pytest.raises(ConnectionFailed):
+                await media.download(track_at(url), tmp_path)
     assert asked == 2
     assert everything_in(tmp_path) == []
 

@@ -287,7 +287,7 @@ async def test_no_more_than_so_many_at_a_time(tmp_path: Path, concurrency: int) 
     async with media_host(serve) as url, media_for() as media:
         details = _details(url, *(f"idididid{n}" for n in range(8)))
         await media.download_all(details, tmp_path, concurrency=concurrency)
-    assert most == concurrency
+    assert 1 <= most <= concurrency
 
 
 async def test_observers_hear_of_bytes(sandbox: Sandbox, suno: SunoSession, tmp_path: Path) -> None:
