@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import aiohttp
@@ -13,6 +13,7 @@ import pytest
 from suno_async import (
     AccountLimits,
     AddInstrumentalRequest,
+    FixedInterval,
     Outcome,
     SessionClosed,
     SubmissionUncertain,
@@ -27,6 +28,7 @@ from tests.world import EAGER, session_for, song, until
 from .passes import passes
 
 LATE = Delay(60, processed=True)
+AT_ONCE = FixedInterval(timedelta(0))
 
 
 @pytest.fixture
@@ -46,7 +48,7 @@ async def sandbox() -> AsyncIterator[Sandbox]:
 
 def quick(sandbox: Sandbox, **settings: Any) -> SunoSession:
     """Make a session without a window in its way."""
-    usual = {"retry": EAGER, "submissions_per_window": (1000, 0.001)}
+    usual = {"retry": EAGER, "submissions_per_window": (1000, 0.001), "cadence": AT_ONCE}
     return session_for(sandbox, **{**usual, **settings})
 
 
