@@ -278,7 +278,7 @@ async def test_a_callback_is_asked_before_a_pause_is_too_long() -> None:
         await until(lambda: suno.stats().pause_left_s)
         url = str((sandbox.submissions[0].body or {})["callBackUrl"])
         assert await post(url, callback("text", "made-behind-a-429")) == TAKEN
-        suno._pause.note(RateLimited(429, "later", 200, retry_after=timedelta(days=1)))  # noqa: SLF001
+        suno._pause.note(RateLimited(429, "later", 200, retry_after=timedelta(days=1)))
         assert (await world.run(call)).task_id == "made-behind-a-429"
     assert len(sandbox.submissions) == 1
 
@@ -311,7 +311,7 @@ async def test_the_urls_of_the_last_ten_thousand_are_good() -> None:
     del expectation
     gc.collect()
     assert repr(receiver).endswith(f", {MOST_KEPT} tokens>")
-    known = [receiver._is_known(token) for token in tokens]  # noqa: SLF001
+    known = [receiver._is_known(token) for token in tokens]
     assert known == [False] * 5 + [True] * MOST_KEPT
 
 
