@@ -9,6 +9,7 @@ BENCHMARKS = {
     "in_flight": "memory, idle CPU, start and stop of 1,000 to 100,000 watched tasks",
     "batch": "outcomes per second of generate_many",
     "callbacks": "time from stage to event with callbacks and without, and a storm of bad ones",
+    "paid_call": "lost, doubled and hung submissions of random programs",
     "startup": "import time beyond the dependencies' own",
 }
 
