@@ -10,6 +10,7 @@ BENCHMARKS = {
     "batch": "outcomes per second of generate_many",
     "callbacks": "time from stage to event with callbacks and without, and a storm of bad ones",
     "downloads": "files from a host that does everything wrong, onto disks that hang or are full",
+    "paid_call": "lost, doubled and hung submissions of random programs",
     "startup": "import time beyond the dependencies' own",
 }
 

@@ -48,7 +48,8 @@ REQUEST = AddInstrumentalRequest(
 
 
 @asynccontextmanager
-async def _receiving() -> AsyncIterator[CallbackReceiver]:
+async def receiving() -> AsyncIterator[CallbackReceiver]:
+    """Have a receiver that serves by itself."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = int(free.getsockname()[1])
@@ -73,7 +74,7 @@ async def _delays(with_callbacks: bool, tasks: int, pace: float) -> dict[str, An
             timings=Timings(),
             callbacks=with_callbacks,
         ) as sandbox,
-        _receiving() as receiver,
+        receiving() as receiver,
         SunoSession(
             sandbox.api_key,
             base_url=sandbox.base_url,
@@ -112,7 +113,7 @@ def storm(watched: int, count: int) -> dict[str, Any]:
 async def _storm(watched: int, count: int) -> dict[str, Any]:
     async with (
         Sandbox(submissions_per_window=None) as sandbox,
-        _receiving() as receiver,
+        receiving() as receiver,
         SunoSession(
             sandbox.api_key,
             base_url=sandbox.base_url,
@@ -227,7 +228,7 @@ async def _lost_answers(count: int) -> dict[str, Any]:
     logging.getLogger("suno_async").setLevel(logging.ERROR)  # each is warned of
     async with (
         Sandbox(time_scale=0.01, submissions_per_window=None) as sandbox,
-        _receiving() as receiver,
+        receiving() as receiver,
         SunoSession(
             sandbox.api_key,
             base_url=sandbox.base_url,

@@ -165,7 +165,7 @@ class Batch:
 
     async def outcomes(self) -> AsyncGenerator[Outcome, None]:
         """Yield an outcome for each request, in the order in which they end."""
-        pump = self._owner.spawn(self._pump())
+        pump = self._owner.spawn(self._pump(), self._pump_given_up)
         self._work.add(pump)
         pump.add_done_callback(self._pumped)
         pulling = True
@@ -211,6 +211,11 @@ class Batch:
             self._pump_error = self._cancelled("the source of requests")
         else:
             self._pump_error = pump.exception()
+        self._changes.put_nowait(None)
+
+    def _pump_given_up(self) -> None:
+        """Tell the consumer so when the source goes on although the session was left."""
+        self._pump_error = SessionClosed()
         self._changes.put_nowait(None)
 
     def _cancelled(self, who: str) -> SunoError:

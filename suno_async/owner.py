@@ -1,7 +1,7 @@
 """Everything that the library starts or waits for has an owner, and ends with it."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from suno_async.clock import Clock
@@ -28,6 +28,7 @@ class Owner:
         self._clock = clock
         self._tasks: set[asyncio.Task[Any]] = set()
         self._ending: set[asyncio.Task[Any]] = set()
+        self._given_up: dict[asyncio.Task[Any], Callable[[], object]] = {}
         self._awaited: set[asyncio.Future[Any]] = set()
         self.closed: bool = False
 
@@ -48,8 +49,15 @@ class Owner:
         task.add_done_callback(self._ending.discard)
         return task
 
-    def spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+    def spawn(
+        self, work: Coroutine[Any, Any, T], given_up: Callable[[], object] | None = None
+    ) -> asyncio.Task[T]:
         """Run a coroutine beside the caller; it is cancelled when the owner is closed.
+
+        Args:
+            work: The coroutine.
+            given_up: Called when it goes on although it was cancelled, and the owner waits for it
+                no more: what callers hand in may swallow a cancellation.
 
         Raises:
             SessionClosed: The owner is closed.
@@ -59,11 +67,14 @@ class Owner:
             raise SessionClosed
         task = asyncio.create_task(work)
         self._tasks.add(task)
+        if given_up is not None:
+            self._given_up[task] = given_up
         task.add_done_callback(self._ended)
         return task
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
+        self._given_up.pop(task, None)
         if not task.cancelled():
             task.exception()  # whoever awaits it gets it; nobody else needs to hear of it
 
@@ -74,17 +85,21 @@ class Owner:
             SessionClosed: The owner was closed before the work was done.
             UnexpectedError: The work says that it was cancelled, and nobody did.
         """
-        task = self.spawn(work)
+        ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        task = self.spawn(work, lambda: _wake(ended))
+        task.add_done_callback(lambda _: _wake(ended))
         try:
-            await asyncio.wait({task})
+            await ended
         except asyncio.CancelledError:
             task.cancel()
-            await asyncio.wait({task})
+            await asyncio.wait({task}, timeout=LAST_WAIT_S)
             raise
         return self.result(task)
 
     def result(self, task: asyncio.Task[T]) -> T:
-        """Give the result of a task that is done; see `run`."""
+        """Give the result of a task that is done, or was given up; see `run`."""
+        if not task.done():
+            raise SessionClosed
         if not task.cancelled():
             return task.result()
         if self.closed:
@@ -138,6 +153,8 @@ class Owner:
             await asyncio.wait(left, timeout=LAST_WAIT_S)
         for task in self._tasks | self._ending:
             task.cancel()
+        for given_up in self._given_up.values():
+            given_up()
 
 
 def _wake(future: "asyncio.Future[None]") -> None:

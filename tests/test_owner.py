@@ -1,6 +1,7 @@
 """The owner: what it starts ends with it."""
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 
@@ -67,6 +68,31 @@ async def test_a_caller_is_told_that_the_owner_was_closed() -> None:
     await owner.aclose()
     with pytest.raises(SessionClosed):
         await waiting
+
+
+@pytest.mark.parametrize("closing", [False, True])
+async def test_nobody_waits_for_what_swallows_its_cancellation(*, closing: bool) -> None:
+    """Invariant 8: who waits for it goes home when it is closed or cancelled, in under a second."""
+    free = asyncio.Event()
+
+    async def stubborn() -> None:
+        while not free.is_set():
+            with suppress(asyncio.CancelledError):
+                await free.wait()
+
+    owner = Owner(SystemClock())
+    waiting = asyncio.ensure_future(owner.run(stubborn()))
+    await asyncio.sleep(0)
+    try:
+        if not closing:
+            waiting.cancel()
+        async with asyncio.timeout(0.9):
+            await asyncio.gather(*([owner.aclose()] if closing else []), asyncio.wait({waiting}))
+        with pytest.raises(SessionClosed if closing else asyncio.CancelledError):
+            await waiting
+    finally:
+        free.set()
+        await owner.aclose()
 
 
 @pytest.mark.parametrize("closing", [False, True])

@@ -48,19 +48,18 @@ class Turn:
     """A slot and a place in the window, which are given back once.
 
     Args:
-        limits: Where they were taken.
+        limits: Where they were taken; None when nothing is to be sent.
     """
 
-    def __init__(self, limits: AccountLimits) -> None:
+    def __init__(self, limits: AccountLimits | None) -> None:
         self._limits = limits
-        self._ended = False
 
     def end(self, *, arrived: bool) -> None:
         """Give them back; again, it does nothing."""
-        if not self._ended:
-            self._ended = True
-            self._limits.window.leave(arrived=arrived)
-            self._limits.slots.give()
+        limits, self._limits = self._limits, None
+        if limits is not None:
+            limits.window.leave(arrived=arrived)
+            limits.slots.give()
 
 
 class PaidCall:
@@ -85,6 +84,7 @@ class PaidCall:
         self._tasks = KnownTasks(request, gate, around)
         self._attempt = 0
         self._body: OneTimeBody | None = None
+        self._turn: Turn | None = None
         self._outcome: asyncio.Future[Ending] | None = None
         self._settled = False
         self._cancelled = False
@@ -105,6 +105,11 @@ class PaidCall:
         """Whether an attempt has begun and not ended."""
         return self._outcome is not None and not self._outcome.done()
 
+    @property
+    def proved(self) -> bool:
+        """Whether a callback named a task that nobody has been told of."""
+        return bool(self._tasks.untold)
+
     # --- whoever waits for it ---------------------------------------------------------------------
 
     def begin(self, turn: Turn) -> "asyncio.Task[None]":
@@ -112,6 +117,7 @@ class PaidCall:
         loop = asyncio.get_running_loop()
         self._attempt += 1
         self._body = None
+        self._turn = turn
         self._outcome = loop.create_future()
         sending = loop.create_task(self._send(turn))
         sending.add_done_callback(lambda ended: self._over(ended, turn))
@@ -314,6 +320,8 @@ class PaidCall:
         """Settle an attempt without an outcome by what is known: a task, a callback, a sending."""
         if not self.under_way:
             return
+        if self._turn is not None:  # what a caller handed in may never let the attempt end
+            self._turn.end(arrived=self.sent)
         tasks = self._tasks
         if tasks.taken is None and tasks.named is not None:
             tasks.take(tasks.named, by_callback=True)

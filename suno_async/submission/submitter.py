@@ -3,11 +3,11 @@
 import asyncio
 
 from suno_async.clock import Clock
-from suno_async.errors import ConnectionFailed, ServerError
+from suno_async.errors import ConnectionFailed, ServerError, SunoError
 from suno_async.limits import AccountLimits
 from suno_async.models import AddInstrumentalRequest
 from suno_async.retry import RetryPolicy
-from suno_async.submission.call import LAST_WAIT_S, PaidCall, Turn
+from suno_async.submission.call import LAST_WAIT_S, Ending, PaidCall, Turn
 from suno_async.submission.surroundings import Gate, Submitted, Surroundings
 from suno_async.verdict import Verdict
 from suno_async.wire import request_body
@@ -63,6 +63,12 @@ class Submitter:
         call.content = request_body(request, url)
         try:
             return await self._try(call, gate)
+        except SunoError:
+            if not call.proved:
+                raise
+            # a callback is asked before any error: an attempt has made a task after all
+            ending = await self._attempt(call, Turn(None))
+            return self._submitted(call, ending)
         finally:
             call.release()
 
@@ -70,19 +76,27 @@ class Submitter:
         """Send until something is proved, or patience or attempts are used up."""
         patience = _Patience(self._around.policy, self._around.clock)
         while True:
-            turn = await self._turn(gate, patience)
-            sending = call.begin(turn)
-            self._sending[sending] = call
-            sending.add_done_callback(self._sending.pop)
-            ending = await call.ended(sending)
+            ending = await self._attempt(call, await self._turn(gate, patience))
             if ending.task_id is not None:
-                return Submitted(ending.task_id, call.sent_at, call.expectation, ending.error)
+                return self._submitted(call, ending)
             assert ending.error is not None  # noqa: S101 - what is not accepted has a reason
             wait_s = patience.wait_s(ending.verdict, ending.error, self._around.pause.left_s)
             call.tell_refused(ending, wait_s)
             if wait_s is None:
                 raise ending.error
             await self._around.owner.sleep(wait_s)
+
+    async def _attempt(self, call: PaidCall, turn: Turn) -> Ending:
+        """Make an attempt in a task of its own; return how it ended."""
+        sending = call.begin(turn)
+        self._sending[sending] = call
+        sending.add_done_callback(self._sending.pop)
+        return await call.ended(sending)
+
+    @staticmethod
+    def _submitted(call: PaidCall, ending: Ending) -> Submitted:
+        assert ending.task_id is not None  # noqa: S101 - asked before
+        return Submitted(ending.task_id, call.sent_at, call.expectation, ending.error)
 
     async def _turn(self, gate: Gate, patience: "_Patience") -> Turn:
         """Wait for a slot, for a place in the window, and for the end of a pause."""

@@ -47,8 +47,9 @@ class KnownTasks:
         """Take note of a task that a callback named; tell whether it is news."""
         if task_id in self._told or task_id in self._named:
             return False
-        if len(self._named) < _MOST_TASKS:
-            self._named.append(task_id)
+        if len(self._named) >= _MOST_TASKS:  # somebody knows the URL, and makes them up
+            return False
+        self._named.append(task_id)
         return True
 
     @property
@@ -75,7 +76,7 @@ class KnownTasks:
         self._tell(task_id, by_callback=True, awaited=False)
         owner = self._around.owner
         if self._around.on_submitted is not None and not owner.closed:
-            self._context.run(owner.spawn, self._announce_late(task_id))
+            self._context.run(owner.accompany, self._announce_late(task_id))
 
     def _tell(self, task_id: str, *, by_callback: bool, awaited: bool) -> None:
         self._told.add(task_id)

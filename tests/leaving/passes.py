@@ -91,9 +91,7 @@ class Seen:
             for charge in self.sandbox.ledger
             if charge.kind == "charge"
         }
-        return {
-            task: title for task, title in titles.items() if title.startswith(f"{self.title} ")
-        }
+        return {task: title for task, title in titles.items() if title.startswith(f"{self.title} ")}
 
     def check_charges(self) -> None:
         """See that each request was charged once at most, and that every charge is known."""
@@ -122,7 +120,7 @@ class Seen:
         """See that all accounts are settled."""
         stats = self.suno.stats()
         assert (stats.in_flight, stats.waiting, stats.sending, stats.watched) == (0, 0, 0, 0)
-        limits = self.suno._limits  # noqa: SLF001 - no caller can see its slots
+        limits = self.suno._limits
         assert limits.slots.free == 8
         assert limits.slots.waiting == 0
 

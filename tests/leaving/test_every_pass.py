@@ -138,3 +138,32 @@ async def test_a_lost_answer_is_interrupted_in_any_pass(
         seen.check_errors(SessionClosed, SubmissionUncertain, asyncio.CancelledError)
         seen.hook_passes = None  # what is found late is told to it, too, unless the session is left
         seen.check_charges()
+
+
+@pytest.mark.parametrize("work", WORK[1:], ids=[work.__name__ for work in WORK[1:]])
+@pytest.mark.parametrize("leave", [False, True], ids=["cancelled", "left"])
+async def test_the_end_is_interrupted_in_any_pass(here: Ground, work: Work, *, leave: bool) -> None:
+    """While a look shows that the task is complete, and while its result is handed over."""
+
+    async def one(at: int) -> None:
+        seen = here.prepare(receiver=False, hook_passes=4)
+        async with seen.suno:
+            task = asyncio.create_task(noted(seen, work))
+            async with asyncio.timeout(HANGS_AFTER_S):
+                while not seen.suno.stats().polls:  # noqa: ASYNC110 - sockets set no event
+                    await asyncio.sleep(0)
+            if leave:
+                await passes(at)
+            else:
+                await cancelled(task, at, AGAIN[at % 5])
+                await settled(seen)
+                seen.check_nothing_is_held()
+        async with asyncio.timeout(HANGS_AFTER_S):
+            await asyncio.wait({task})
+        if not task.cancelled():
+            task.exception()
+        seen.check_nothing_is_held()
+        seen.check_charges()
+        seen.check_errors(SessionClosed, asyncio.CancelledError)
+
+    await asyncio.gather(*(one(at) for at in range(25)))
