@@ -58,7 +58,7 @@ class OneTimeBody(aiohttp.BytesPayload):
 
     Args:
         content: The JSON.
-        on_handed_out: Called right before the first byte goes to a connection.
+        on_handed_out: Called once, right before a byte may go out.
 
     Attributes:
         sent: Whether a byte may have gone out. Somebody who reads the content, such as a
@@ -79,17 +79,22 @@ class OneTimeBody(aiohttp.BytesPayload):
     def _hand_out(self) -> None:
         if self._spent:
             raise RuntimeError("a submission is sent once at the most")
-        self._spent = self.sent = True
-        self._on_handed_out()
+        self._spent = True
+        self._note_sent()
+
+    def _note_sent(self) -> None:
+        if not self.sent:
+            self.sent = True
+            self._on_handed_out()
 
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
         """Read the content as text."""
-        self.sent = True
+        self._note_sent()
         return super().decode(encoding, errors)
 
     async def as_bytes(self, encoding: str = "utf-8", errors: str = "strict") -> bytes:
         """Read the content."""
-        self.sent = True
+        self._note_sent()
         return await super().as_bytes(encoding, errors)
 
     async def write(self, writer: AbstractStreamWriter) -> None:
@@ -279,9 +284,12 @@ class Transport:
                 ) as response,
             ):
                 await self._read_into(response, partial)
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as error:
             if not _is_enough(partial):
-                raise
+                if _is_being_cancelled():
+                    raise
+                cause = UnexpectedError("CancelledError: something that was handed in raised it")
+                cause.__cause__ = error
         except Exception as error:  # noqa: BLE001 - a caller's client session may raise anything
             cause = error
         if cause is None or _is_enough(partial):
@@ -405,6 +413,12 @@ def _withheld(content: aiohttp.StreamReader) -> bytes:
         return b""
     content.set_exception(cast("BaseException", None))
     return content.read_nowait()
+
+
+def _is_being_cancelled() -> bool:
+    """Tell whether somebody cancels this task, and not just something in it says so."""
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
 
 
 def _is_enough(partial: list[Answer]) -> bool:
