@@ -356,7 +356,7 @@ UNABLE: dict[str, Callable[[], aiohttp.ClientSession]] = {
 }
 
 
-@pytest.mark.filterwarnings("ignore:BasicAuth is deprecated")
+@pytest.mark.filterwarnings("ignore:(BasicAuth|The 'auth' parameter) is deprecated")
 @pytest.mark.parametrize("name", UNABLE)
 @pytest.mark.usefixtures("netrc")
 async def test_invariant_1_a_client_session_may_fail_anywhere(name: str) -> None:
@@ -364,7 +364,7 @@ async def test_invariant_1_a_client_session_may_fail_anywhere(name: str) -> None
     assert await faults(UNABLE[name]) == {}
 
 
-@pytest.mark.filterwarnings("ignore:BasicAuth is deprecated")
+@pytest.mark.filterwarnings("ignore:(BasicAuth|The 'auth' parameter) is deprecated")
 @pytest.mark.parametrize("name", ["auth=", "request_class", "connector", "proxy"])
 async def test_what_was_never_sent_is_not_uncertain(sandbox: Sandbox, name: str) -> None:
     """Nothing reached the service, and the error says so."""
