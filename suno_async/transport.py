@@ -249,7 +249,9 @@ class Transport:
             return answer
         # Raised out here, the failure has no context but the cause that it is given.
         self._note(method, path, began_s, cause)
-        raise self._failure(cause, request_sent=not isinstance(cause, _NEVER_SENT))
+        failure = self._failure(cause, request_sent=not isinstance(cause, _NEVER_SENT))
+        del cause  # it may show the key, and loggers show locals
+        raise failure
 
     async def post_once(self, path: str, body: OneTimeBody) -> Answer:
         """Send a body that can be sent once, over a connection of its own.
@@ -296,7 +298,9 @@ class Transport:
             self._note("POST", path, began_s, partial[-1])
             return partial[-1]
         self._note("POST", path, began_s, cause)
-        raise self._failure(cause, request_sent=body.sent)
+        failure = self._failure(cause, request_sent=body.sent)
+        del cause  # it may show the key, and loggers show locals
+        raise failure
 
     async def _read_into(self, response: aiohttp.ClientResponse, partial: list[Answer]) -> None:
         """Read an answer piece by piece, so that what came before its end is not lost."""
@@ -326,6 +330,7 @@ class Transport:
     def _failure(self, cause: Exception, *, request_sent: bool) -> SunoError:
         """Describe what went wrong without showing the key, in the exceptions behind it either."""
         failure: SunoError
+        _strip(cause)
         if isinstance(cause, SunoError):
             return cause
         if isinstance(cause, _NETWORK):
@@ -413,6 +418,17 @@ def _withheld(content: aiohttp.StreamReader) -> bytes:
         return b""
     content.set_exception(cast("BaseException", None))
     return content.read_nowait()
+
+
+def _strip(error: BaseException) -> None:
+    """Take the frames off failures of the network: their locals are the bytes on the way."""
+    behind: BaseException | None = error
+    seen: set[int] = set()
+    while behind is not None and id(behind) not in seen:
+        seen.add(id(behind))
+        if isinstance(behind, _NETWORK):
+            behind.__traceback__ = None
+        behind = behind.__cause__ or behind.__context__
 
 
 def _is_being_cancelled() -> bool:
