@@ -114,4 +114,5 @@ def _everything(error: BaseException) -> str:
 def _json_forms(character: str) -> str:
     """Write a pattern for the ways in which JSON may write an ASCII character."""
     plain = re.escape(character)
-    return rf"(?:{plain}|\\{plain}|\\u(?i:{ord(character):04x}))"
+    # the longest first: a backslash begins the others
+    return rf"(?:\\u(?i:{ord(character):04x})|\\{plain}|{plain})"

@@ -77,6 +77,7 @@ class SubmissionWindow:
     """
 
     def __init__(self, limit: int, window_s: float, clock: Clock) -> None:
+        self._limit = limit
         self._places = Places(limit)
         self._window_s = window_s
         self._clock = clock
@@ -107,6 +108,14 @@ class SubmissionWindow:
         else:
             self._places.give()
         self._set_timer()
+
+    def begin_again(self) -> None:
+        """Go on in another event loop: nobody waits, and what was under way has arrived."""
+        under_way = self._limit - self._places.free - len(self._returning)
+        back_s = self._clock.monotonic() + self._window_s + _TIMER_GRAIN_S
+        self._returning.extend([back_s] * under_way)
+        self._places = Places(self._limit - len(self._returning))
+        self._timer, self._waiting = None, 0
 
     @property
     def free(self) -> int:
@@ -165,6 +174,7 @@ class AccountLimits:
         if polls_per_second is not None:
             _check_rate("polls_per_second", polls_per_second)
         self._per_window = _checked_window(submissions_per_window)
+        self._slot_count = max_concurrent_submissions
         self.slots: Places = Places(max_concurrent_submissions)
         # between two polls, and the first instant at which the next may be sent
         self.poll_spacing_s: float = 1 / polls_per_second if polls_per_second else 0.0
@@ -192,6 +202,8 @@ class AccountLimits:
             self._begin(clock)
         if not in_use:
             self._sessions = 0
+        if self._loop is not loop:
+            self._leave_the_old_loop()
         self._loop = loop
         self._sessions += 1
 
@@ -199,6 +211,11 @@ class AccountLimits:
         """Tell whether the instants that are kept mean the same on this clock."""
         known = self._clock
         return clock is known or (type(clock) is SystemClock and type(known) is SystemClock)
+
+    def _leave_the_old_loop(self) -> None:
+        """Forget who waits in a loop that may have ended under them, and has their places."""
+        self.slots = Places(self._slot_count)
+        self.window.begin_again()
 
     def _begin(self, clock: Clock) -> None:
         self._clock = clock

@@ -313,7 +313,10 @@ def _checked(observers: Iterable[Observer]) -> tuple[Observer, ...]:
 
 def _tell(observer: Observer, observation: Observation) -> None:
     try:
-        observer(observation)
+        told = observer(observation)
+        if inspect.iscoroutine(told):  # a lambda round a coroutine function: nothing awaits it
+            told.close()
+            raise TypeError("an observer is a plain function, and is never awaited")  # noqa: TRY301
     except (KeyboardInterrupt, SystemExit) as error:
         # the program is to end, and not in the middle of what is being told
         asyncio.get_running_loop().call_soon(_raise, error)

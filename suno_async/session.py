@@ -105,6 +105,9 @@ class SunoSession:
         InvalidRequest: An argument breaks its rule, or there is no key.
     """
 
+    # of one whose arguments were refused: loggers that show locals write it too
+    _base_url: str = "no address"
+
     def __init__(
         self,
         api_key: str | None = None,

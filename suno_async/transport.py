@@ -58,7 +58,7 @@ class OneTimeBody(aiohttp.BytesPayload):
 
     Args:
         content: The JSON.
-        on_handed_out: Called right before the first byte goes to a connection.
+        on_handed_out: Called once, right before a byte may go out.
 
     Attributes:
         sent: Whether a byte may have gone out. Somebody who reads the content, such as a
@@ -79,17 +79,22 @@ class OneTimeBody(aiohttp.BytesPayload):
     def _hand_out(self) -> None:
         if self._spent:
             raise RuntimeError("a submission is sent once at the most")
-        self._spent = self.sent = True
-        self._on_handed_out()
+        self._spent = True
+        self._note_sent()
+
+    def _note_sent(self) -> None:
+        if not self.sent:
+            self.sent = True
+            self._on_handed_out()
 
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
         """Read the content as text."""
-        self.sent = True
+        self._note_sent()
         return super().decode(encoding, errors)
 
     async def as_bytes(self, encoding: str = "utf-8", errors: str = "strict") -> bytes:
         """Read the content."""
-        self.sent = True
+        self._note_sent()
         return await super().as_bytes(encoding, errors)
 
     async def write(self, writer: AbstractStreamWriter) -> None:
@@ -244,7 +249,9 @@ class Transport:
             return answer
         # Raised out here, the failure has no context but the cause that it is given.
         self._note(method, path, began_s, cause)
-        raise self._failure(cause, request_sent=not isinstance(cause, _NEVER_SENT))
+        failure = self._failure(cause, request_sent=not isinstance(cause, _NEVER_SENT))
+        del cause  # it may show the key, and loggers show locals
+        raise failure
 
     async def post_once(self, path: str, body: OneTimeBody) -> Answer:
         """Send a body that can be sent once, over a connection of its own.
@@ -279,16 +286,21 @@ class Transport:
                 ) as response,
             ):
                 await self._read_into(response, partial)
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as error:
             if not _is_enough(partial):
-                raise
+                if _is_being_cancelled():
+                    raise
+                cause = UnexpectedError("CancelledError: something that was handed in raised it")
+                cause.__cause__ = error
         except Exception as error:  # noqa: BLE001 - a caller's client session may raise anything
             cause = error
         if cause is None or _is_enough(partial):
             self._note("POST", path, began_s, partial[-1])
             return partial[-1]
         self._note("POST", path, began_s, cause)
-        raise self._failure(cause, request_sent=body.sent)
+        failure = self._failure(cause, request_sent=body.sent)
+        del cause  # it may show the key, and loggers show locals
+        raise failure
 
     async def _read_into(self, response: aiohttp.ClientResponse, partial: list[Answer]) -> None:
         """Read an answer piece by piece, so that what came before its end is not lost."""
@@ -318,6 +330,7 @@ class Transport:
     def _failure(self, cause: Exception, *, request_sent: bool) -> SunoError:
         """Describe what went wrong without showing the key, in the exceptions behind it either."""
         failure: SunoError
+        _strip(cause)
         if isinstance(cause, SunoError):
             return cause
         if isinstance(cause, _NETWORK):
@@ -405,6 +418,23 @@ def _withheld(content: aiohttp.StreamReader) -> bytes:
         return b""
     content.set_exception(cast("BaseException", None))
     return content.read_nowait()
+
+
+def _strip(error: BaseException) -> None:
+    """Take the frames off failures of the network: their locals are the bytes on the way."""
+    behind: BaseException | None = error
+    seen: set[int] = set()
+    while behind is not None and id(behind) not in seen:
+        seen.add(id(behind))
+        if isinstance(behind, _NETWORK):
+            behind.__traceback__ = None
+        behind = behind.__cause__ or behind.__context__
+
+
+def _is_being_cancelled() -> bool:
+    """Tell whether somebody cancels this task, and not just something in it says so."""
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
 
 
 def _is_enough(partial: list[Answer]) -> bool:

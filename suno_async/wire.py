@@ -112,7 +112,7 @@ class Answer:
     """
 
     http_status: int
-    body: bytes
+    body: bytes = field(repr=False)  # it may echo the key, and loggers show locals
     retry_after: timedelta | None = None
     scrub: Callable[[str], str] = field(default=_as_it_is, eq=False, repr=False)
 
@@ -130,7 +130,7 @@ class Envelope:
 
     code: int | None
     message: str = ""
-    data: Any = None
+    data: Any = field(default=None, repr=False)
     reason: str = ""
 
 

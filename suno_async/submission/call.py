@@ -115,7 +115,7 @@ class PaidCall:
     def begin(self, turn: Turn) -> "asyncio.Task[None]":
         """Start an attempt; its accounts are settled although it may never run."""
         loop = asyncio.get_running_loop()
-        self._attempt += 1
+        self._attempt = self._tasks.attempt = self._attempt + 1
         self._body = None
         self._turn = turn
         self._outcome = loop.create_future()

@@ -34,6 +34,7 @@ class Reports:
         request: AddInstrumentalRequest,
         task_id: str,
         sent_at: datetime,
+        attempt: int,
         *,
         awaited: bool,
         by_callback: bool,
@@ -42,7 +43,7 @@ class Reports:
         how = "a callback proved the submission of" if by_callback else "submitted"
         level = logging.INFO if awaited else logging.WARNING
         alone = "" if awaited else ", for which nobody waits"
-        about = {"task_id": task_id}
+        about = {"task_id": task_id, "attempt": attempt}
         _log.log(level, "%s %r: task %s%s", how, request.title, task_id, alone, extra=about)
         self._counts.accepted += 1
         self._counts.found += by_callback

@@ -25,6 +25,7 @@ class KnownTasks:
     Attributes:
         awaited: Whether the submission's caller still waits.
         taken: The task that the caller gets, once it is known.
+        attempt: How often it was tried, the present attempt included.
         sent_at: When the body was handed out last (aware, UTC); None before that.
         error: What the caller gets while nobody knows; late tasks are noted in it.
     """
@@ -32,6 +33,7 @@ class KnownTasks:
     def __init__(self, request: AddInstrumentalRequest, gate: Gate, around: Surroundings) -> None:
         self.awaited: bool = True
         self.taken: str | None = None
+        self.attempt: int = 0
         self.sent_at: datetime | None = None
         self.error: SubmissionUncertain | None = None
         self._request = request
@@ -80,9 +82,8 @@ class KnownTasks:
 
     def _tell(self, task_id: str, *, by_callback: bool, awaited: bool) -> None:
         self._told.add(task_id)
-        self._around.reports.task(
-            self._request, task_id, self._since(), awaited=awaited, by_callback=by_callback
-        )
+        about = (self._request, task_id, self._since(), self.attempt)
+        self._around.reports.task(*about, awaited=awaited, by_callback=by_callback)
         if by_callback:
             self._gate.note(Verdict.ACCEPTED, None)
 
