@@ -201,11 +201,6 @@ class Transport:
         self._ours.append(session)
         return session
 
-    @property
-    def anonymous(self) -> aiohttp.ClientSession:
-        """A client session without the key, for media on other hosts."""
-        return self._kept_alive
-
     async def get(self, path: str) -> Answer:
         """Ask for something; `path` is encoded already.
 
