@@ -8,6 +8,7 @@ from pathlib import Path
 from suno_async import (
     AddInstrumentalRequest,
     BatchProgress,
+    GenerationFailed,
     Outcome,
     SunoError,
     SunoSession,
@@ -47,8 +48,11 @@ class Delivery:
         async with asyncio.TaskGroup() as downloads, aclosing(outcomes):
             async for outcome in outcomes:
                 entry = self._requested[outcome.position]
-                if self._is_complete(entry, outcome):
+                self._reach(entry, outcome)
+                if outcome.error is None:
                     downloads.create_task(self._save(entry, outcome.tracks))
+                else:
+                    downloads.create_task(self._save_finished(entry, outcome.error))
 
     async def fetch(self, entries: Iterable[Entry]) -> None:
         """Wait for tasks that were submitted earlier and save their tracks."""
@@ -92,13 +96,9 @@ class Delivery:
         entry = self._requested[progress.position]
         self._board.reach(entry, progress.task_id, progress.stage)
 
-    def _is_complete(self, entry: Entry, outcome: Outcome) -> bool:
+    def _reach(self, entry: Entry, outcome: Outcome) -> None:
         stage = outcome.details.stage if outcome.details is not None else None
         self._board.reach(entry, outcome.task_id, stage)
-        if outcome.error is not None:
-            problem, more = sentence(outcome.error), may_still_give(outcome.error)
-            self._board.fail(entry, problem, retrievable=more)
-        return outcome.ok
 
     async def _fetch(self, entry: Entry) -> None:
         task_id = entry.task_id or ""
@@ -109,13 +109,35 @@ class Delivery:
                 self._board.reach(entry, task_id, event.stage)
                 tracks = event.tracks
         except SunoError as error:
-            self._board.fail(entry, sentence(error), retrievable=may_still_give(error))
+            await self._save_finished(entry, error)
         else:
             entry.title = next((track.title for track in tracks if track.title), entry.title)
             await self._save(entry, tracks)
 
     async def _save(self, entry: Entry, tracks: Sequence[Track]) -> None:
         self._board.move(entry, State.SAVING)
+        problems = await self._download(entry, tracks)
+        if problems:
+            self._board.fail(entry, f"the download failed: {problems[0]}")
+        elif not tracks:
+            self._board.fail(entry, "the task is complete but lists no tracks")
+        else:
+            self._board.save(entry)
+
+    async def _save_finished(self, entry: Entry, error: SunoError) -> None:
+        """Save what was finished of a task that then failed: it is paid for as well."""
+        tracks = error.tracks if isinstance(error, GenerationFailed) else ()
+        problem, more = sentence(error), may_still_give(error)
+        if tracks:
+            self._board.move(entry, State.SAVING)
+            problems = await self._download(entry, tracks)
+            saved = len(tracks) - len(problems)
+            problem += f"; {saved} finished before that and saved" if saved else ""
+            more = more or bool(problems)
+        self._board.fail(entry, problem, retrievable=more)
+
+    async def _download(self, entry: Entry, tracks: Sequence[Track]) -> list[str]:
+        """Download tracks; return what went wrong with which of them."""
         problems: list[str] = []
         for track in tracks:
             try:
@@ -123,9 +145,4 @@ class Delivery:
                     entry.files.append(await self._session.download(track, self._out))
             except (SunoError, OSError) as error:
                 problems.append(sentence(error))
-        if problems:
-            self._board.fail(entry, f"the download failed: {problems[0]}")
-        elif not tracks:
-            self._board.fail(entry, "the task is complete but lists no tracks")
-        else:
-            self._board.save(entry)
+        return problems
