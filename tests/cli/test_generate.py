@@ -213,3 +213,31 @@ async def test_a_json_manifest_takes_its_defaults_from_options(command: Command)
     assert ended.status == 0
     sizes = {path.name[0]: path.stat().st_size for path in saved(command)}
     assert sizes["A"] < sizes["B"]
+
+
+async def test_what_was_finished_before_a_failure_is_saved(command: Command) -> None:
+    """Invariant 2: a track that was finished of a task that then failed is paid for, and kept."""
+    stages = [("FIRST_SUCCESS", 0.1, 1), ("GENERATE_AUDIO_FAILED", 0.2, 1)]
+    command.sandbox.script(TaskScript(stages=stages))
+    words = ("generate", *command.service, "--stem", "short.wav", *SONG)
+    ended = await command.run(*words)
+    assert ended.status == 1
+    assert len(saved(command)) == 1
+    assert "1 finished before that and saved" in ended.err
+
+
+async def test_a_title_that_speaks_of_a_task_is_no_id(command: Command) -> None:
+    """Invariant 2: ids come as values, so that a title is never taken for one."""
+    command.sandbox.inject(Call.SUBMIT, Delay(1.0, processed=True))
+    title = ("--title", "The task of love", *SONG[2:])
+    running = await command.start("generate", *command.service, "--stem", "short.wav", *title)
+    async with asyncio.timeout(30):
+        while not command.sandbox.ledger:  # noqa: ASYNC110 - another process charges
+            await asyncio.sleep(0.01)
+    running.process.send_signal(signal.SIGTERM)
+    ended = await running.end()
+    assert ended.status != 0
+    assert "may have been charged" in ended.err or fetch_command(ended.err)[-1] in list(
+        command.sandbox.tasks
+    )
+    assert not ended.err.rstrip().endswith(" of")
