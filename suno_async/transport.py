@@ -7,7 +7,7 @@ import zlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from types import TracebackType
-from typing import Self, cast
+from typing import Any, Self, cast
 
 import aiohttp
 from aiohttp.abc import AbstractStreamWriter
@@ -30,6 +30,10 @@ LARGEST_ANSWER_BYTES = 8 * 1024 * 1024
 
 # what one header line may hold; aiohttp's own limit of 8 KB has hidden the answers of paid calls
 LARGEST_HEADER_BYTES = 256 * 1024
+
+# how many headers there may be, for an aiohttp that limits that too (3.14)
+_LIMITS_HEADERS = "max_headers" in (aiohttp.ClientSession.__init__.__kwdefaults__ or {})
+_MOST_HEADERS: dict[str, Any] = {"max_headers": 10_000} if _LIMITS_HEADERS else {}
 
 # How often the event loop goes round after a time-out before it is believed: what lies in the
 # socket already is read first, also after a standstill of the whole process.
@@ -278,6 +282,7 @@ class Transport:
                     auto_decompress=False,
                     max_line_size=LARGEST_HEADER_BYTES,
                     max_field_size=LARGEST_HEADER_BYTES,
+                    **_MOST_HEADERS,
                 ) as response,
             ):
                 await self._read_into(response, partial)

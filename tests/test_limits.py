@@ -125,14 +125,14 @@ async def test_invariant_8_leaving_a_long_queue_takes_no_time(how: str) -> None:
     await places.take(owner)
     waiting = [asyncio.create_task(places.take(owner)) for _ in range(20_000)]
     await until(lambda: places.waiting == 20_000)
-    began_s = time.process_time()
+    began_s = time.process_time()  # of this process alone: what else runs does not count
     if how == "close":
         owner.close()
     else:
         for task in reversed(waiting):
             task.cancel()
     await asyncio.gather(*waiting, return_exceptions=True)
-    assert time.process_time() - began_s < 0.9
+    assert time.process_time() - began_s < 1.5
     places.give()
     assert (places.free, places.waiting) == (1, 0)
 
@@ -266,6 +266,17 @@ async def test_slots_are_shared(world: World) -> None:
         calls = [suno.submit(song()) for _ in range(3) for suno in (one, other)]
         await world.run(asyncio.gather(*calls))
     assert [round(at) for at in arrivals(world)] == [0, 0, 1, 1, 2, 2]
+
+
+@pytest.mark.xfail(reason="each session spaces its polls by itself")
+async def test_polls_are_shared(world: World) -> None:
+    """Looks of both sessions are spaced as the account allows."""
+    limits = AccountLimits(polls_per_second=0.5)
+    async with world.session(limits=limits) as one, world.session(limits=limits) as other:
+        tasks = [await world.run(suno.submit(song())) for suno in (one, other)]
+        await world.run(asyncio.gather(*(task.result() for task in tasks)))
+        polled = [poll.at for poll in world.sandbox.polls]
+    assert all(later - earlier >= 1.99 for earlier, later in pairwise(polled))
 
 
 async def test_a_pause_is_shared(world: World) -> None:

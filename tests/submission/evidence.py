@@ -98,6 +98,7 @@ ACCEPTED = [
     accepted("one header over 8 KB", ID, headers={"X-Trace": "x" * 9_000}),
     accepted("one header of 200 KB", ID, headers={"X-Trace": "x" * 200_000}),
     accepted("many long headers", ID, headers=LONG),
+    accepted("very many headers", ID, headers={f"X-{n}": "x" for n in range(500)}),
     accepted("an encoding that lies", ID, headers=LIES),
     accepted("it lies otherwise", ID, headers={"Content-Encoding": "deflate"}),
     accepted("an encoding nobody has", ID, headers={"Content-Encoding": "br, tea"}),

@@ -10,7 +10,7 @@ from suno_async import SubmissionUncertain, SunoSession
 from suno_async.sandbox import Call, Delay, Sandbox
 from tests.world import EAGER, read_request, session_for, song, tcp_service, until
 
-TIMEOUT_S = 0.2
+TIMEOUT_S = 0.4
 BODY = json.dumps({"code": 200, "data": {"taskId": "t1"}}).encode()
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(BODY)
 
@@ -22,7 +22,7 @@ def pieces(count: int) -> list[bytes]:
     return [whole[at : at + size] for at in range(0, len(whole), size)]
 
 
-@pytest.mark.parametrize("count", [1, 2, 5])
+@pytest.mark.parametrize("count", [1, 5])
 async def test_invariant_1_an_answer_that_came_during_a_standstill_is_taken(count: int) -> None:
     """Invariant 1: the loop stands still for longer than the time-out; the answer counts."""
     came = asyncio.Event()
