@@ -5,6 +5,8 @@ Entries wait until they are due, in real time. Those that are due are taken in t
 else moves on to the tag of what is taken (start-time fair queueing). So when there is less
 capacity than demand, everybody's gaps stretch alike: who asked for a short gap is taken more often
 than who asked for a long one, and nobody starves. It knows no clock: the time is an argument.
+
+What is replaced or removed stays in the heaps until its time, or until it is the greater part.
 """
 
 import heapq
@@ -17,14 +19,17 @@ class Entry(Protocol):
 
     Attributes:
         ticket: The number of the valid heap entry; 0 when it is not in the agenda.
-        due_s: When it is due, on the caller's clock.
+        tag_s: When its turn comes, on the stretched clock.
     """
 
     ticket: int
-    due_s: float
+    tag_s: float
 
 
 E = TypeVar("E", bound=Entry)
+
+# so many dead heap entries are not worth sweeping out
+_FEW = 64
 
 
 class Agenda(Generic[E]):
@@ -40,24 +45,48 @@ class Agenda(Generic[E]):
         self._tickets = itertools.count(1)
         self._stretched_s = 0.0
         self._at_s = now_s
+        self._dead = 0
 
-    def put(self, entry: E, gap_s: float, now_s: float) -> None:
-        """Have an entry due in `gap_s` seconds; it replaces an earlier time of the same entry."""
+    def __len__(self) -> int:
+        return len(self._waiting) + len(self._due)
+
+    def put(self, entry: E, gap_s: float, now_s: float, least_turn_s: float = 0.0) -> None:
+        """Have an entry due in `gap_s` seconds; it replaces an earlier time of the same entry.
+
+        Args:
+            entry: The entry.
+            gap_s: In how many seconds it is due.
+            now_s: The time.
+            least_turn_s: When there is too much to do, its turn comes as if its gap were so long.
+        """
         self._stretch(now_s)
-        entry.ticket = next(self._tickets)
-        entry.due_s = now_s + gap_s
-        tag_s = self._stretched_s + gap_s
-        heapq.heappush(self._waiting, (entry.due_s, entry.ticket, tag_s, entry))
+        if entry.ticket:
+            self.remove(entry)
+        entry.ticket = ticket = next(self._tickets)
+        entry.tag_s = tag_s = self._stretched_s + (max(least_turn_s, gap_s))
+        heapq.heappush(self._waiting, (now_s + gap_s, ticket, tag_s, entry))
 
-    def put_sooner(self, entry: E, gap_s: float, now_s: float) -> None:
-        """Have an entry due in `gap_s` seconds, unless it is due sooner already."""
-        if not entry.ticket or entry.due_s > now_s + gap_s:
-            self.put(entry, gap_s, now_s)
+    def put_sooner(self, entry: E, gap_s: float, now_s: float, least_turn_s: float = 0.0) -> None:
+        """Have an entry due in `gap_s` seconds, unless its turn comes sooner already."""
+        self._stretch(now_s)
+        if not entry.ticket or entry.tag_s > self._stretched_s + max(gap_s, least_turn_s):
+            self.put(entry, gap_s, now_s, least_turn_s)
 
-    @staticmethod
-    def remove(entry: E) -> None:
+    def remove(self, entry: E) -> None:
         """Take an entry out; harmless when it is not in."""
-        entry.ticket = 0
+        if entry.ticket:
+            entry.ticket = 0
+            self._bury()
+
+    def _bury(self) -> None:
+        """Count an entry that is in a heap and will not be taken; sweep when they are the most."""
+        self._dead += 1
+        if self._dead > _FEW and 2 * self._dead > len(self):
+            self._waiting = [each for each in self._waiting if each[3].ticket == each[1]]
+            self._due = [each for each in self._due if each[2].ticket == each[1]]
+            heapq.heapify(self._waiting)
+            heapq.heapify(self._due)
+            self._dead = 0
 
     def take(self, now_s: float) -> E | None:
         """Take the entry out whose turn it is, or None when none is due."""
@@ -66,8 +95,10 @@ class Agenda(Generic[E]):
             tag_s, ticket, entry = heapq.heappop(self._due)
             if entry.ticket == ticket:
                 entry.ticket = 0
-                self._stretched_s = max(self._stretched_s, tag_s)
+                if tag_s > self._stretched_s:
+                    self._stretched_s = tag_s
                 return entry
+            self._dead -= 1
         return None
 
     def next_due_s(self, now_s: float) -> float | None:
@@ -75,10 +106,12 @@ class Agenda(Generic[E]):
         self._stretch(now_s)
         while self._due and self._due[0][2].ticket != self._due[0][1]:
             heapq.heappop(self._due)
+            self._dead -= 1
         if self._due:
             return now_s
         while self._waiting and self._waiting[0][3].ticket != self._waiting[0][1]:
             heapq.heappop(self._waiting)
+            self._dead -= 1
         return self._waiting[0][0] if self._waiting else None
 
     def clear(self) -> None:
@@ -89,6 +122,7 @@ class Agenda(Generic[E]):
             entry.ticket = 0
         self._waiting.clear()
         self._due.clear()
+        self._dead = 0
 
     def _stretch(self, now_s: float) -> None:
         """Bring the stretched clock up to now, and let in what has become due."""
@@ -100,3 +134,5 @@ class Agenda(Generic[E]):
             _, ticket, tag_s, entry = heapq.heappop(waiting)
             if entry.ticket == ticket:
                 heapq.heappush(self._due, (tag_s, ticket, entry))
+            else:
+                self._dead -= 1

@@ -11,6 +11,7 @@ from typing import Any, Self, cast
 
 import aiohttp
 from aiohttp.abc import AbstractStreamWriter
+from attrs import evolve
 from multidict import CIMultiDict
 from yarl import URL
 
@@ -162,6 +163,7 @@ class Transport:
         self._timeout = aiohttp.ClientTimeout(
             total=timeout_s, connect=connect_s, sock_connect=connect_s
         )
+        self._shorter_timeouts: dict[float, aiohttp.ClientTimeout] = {}
         self._connect_timeout = aiohttp.ClientTimeout(
             total=None, connect=connect_s, sock_connect=connect_s
         )
@@ -205,14 +207,26 @@ class Transport:
         self._ours.append(session)
         return session
 
-    async def get(self, path: str) -> Answer:
-        """Ask for something; `path` is encoded already.
+    async def get(self, path: str, within_s: float | None = None) -> Answer:
+        """Ask for something.
+
+        Args:
+            path: Encoded already.
+            within_s: The longest time of the call, where that is less than usual.
 
         Raises:
             ConnectionFailed: No whole answer came.
             ProtocolError: The answer is too large.
         """
-        return await self._ask("GET", path, None, self._timeout)
+        return await self._ask("GET", path, None, self._shorter(within_s))
+
+    def _shorter(self, within_s: float | None) -> aiohttp.ClientTimeout:
+        usual = self._timeout
+        if within_s is None or usual.total is None or within_s >= usual.total:
+            return usual
+        if within_s not in self._shorter_timeouts:
+            self._shorter_timeouts[within_s] = evolve(usual, total=within_s)
+        return self._shorter_timeouts[within_s]
 
     async def upload(self, path: str, form: aiohttp.FormData) -> Answer:
         """Send a form that holds a file; it takes as long as bytes flow.

@@ -8,16 +8,16 @@ from enum import Enum, StrEnum
 
 from suno_async.errors import (
     ApiError,
-    AuthenticationError,
     Maintenance,
-    NotFound,
     RateLimited,
     ServerError,
     SunoError,
     UnexpectedError,
-    ValidationFailed,
     speaks_of_credits,
 )
+
+# seen: how the service says that it has no record of a task
+_NO_RECORD = frozenset({404, 422})
 
 
 class Verdict(StrEnum):
@@ -104,27 +104,27 @@ class Sight(Enum):
     """What a failed look at a task means."""
 
     TRANSIENT = "it says nothing about the task: look again later"
-    NO_RECORD = "the service has no record of the task"
-    FATAL = "looking again will not help"
+    NO_RECORD = "the service says that there is no record: a doubt, until it has persisted"
+    REFUSED = "the look was refused: a doubt, until it has persisted"
 
 
 def judge_look(error: SunoError) -> Sight:
-    """Decide what a failed look at a task means.
+    """Decide what a failed look at a task means; a single one never ends a watch.
 
-    Only the service itself, in an envelope, can say that there is no record; a gateway's 404 is
-    noise. 404 and 422 both say it (seen).
+    Only the service itself, in an envelope, can say that there is no record; 404 and 422 both say
+    it (seen). Refusals, codes in no table, and what a caller's hook raises may be true or a lie of
+    an overloaded gateway (seen): only persisting tells. A gateway's page, which is unreadable, is
+    noise.
     """
     if isinstance(error, UnexpectedError):
-        return Sight.FATAL
+        return Sight.REFUSED
     if not isinstance(error, ApiError):
         return Sight.TRANSIENT
-    if isinstance(error, AuthenticationError):
-        return Sight.FATAL
-    if isinstance(error, RateLimited | Maintenance | ServerError) or error.code == 408:
+    if isinstance(error, RateLimited | Maintenance | ServerError) or error.code in _OF_TIME:
         return Sight.TRANSIENT
-    if isinstance(error, NotFound | ValidationFailed) and error.code in {404, 422}:
+    if error.code in _NO_RECORD and not error.gateway:
         return Sight.NO_RECORD
-    return Sight.FATAL
+    return Sight.REFUSED
 
 
 def is_transient(error: SunoError) -> bool:

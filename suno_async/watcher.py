@@ -1,7 +1,9 @@
 """Watch many tasks with one heap: poll when the cadence says so, and tell the readers.
 
 Nothing waits for a task but an entry in the agenda. A single timer is set for the first one; what
-is due is polled by a small pool of pollers, and what a poll shows is told to the task's readers.
+is due is polled by a pool of pollers, each in the context of its task, and what a poll shows is
+told to the task's readers. Whoever wants a look at once has one in the agenda too, so that looks
+at a task never overlap.
 
 When there are fewer polls to spend than wishes (the budget, a pause, no free poller), the agenda
 stretches every task's gaps alike.
@@ -10,150 +12,64 @@ stretches every task's gaps alike.
 import asyncio
 import logging
 import math
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections import OrderedDict
+from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
-from typing import Protocol
+from contextvars import Context
+from datetime import datetime
+from functools import partial
 from urllib.parse import quote
 from weakref import WeakValueDictionary, ref
 
 from attrs import define
 
 from suno_async.agenda import Agenda
-from suno_async.cadence import LEAST_GAP_S, Cadence, CallbackTrust, Weights
+from suno_async.cadence import LEAST_GAP_S, Cadence
 from suno_async.clock import Clock, Timer
 from suno_async.errors import (
     ApiError,
-    ContentRejected,
-    GenerationFailed,
     NotFound,
     SessionClosed,
     SunoError,
-    TaskError,
     TaskExpired,
     TaskNotFound,
     UnexpectedError,
 )
 from suno_async.limits import AccountLimits
-from suno_async.models import RETENTION, CallbackNotice, Stage, StageEvent, TaskDetails, TaskStatus
-from suno_async.observe import Counts, Observers
-from suno_async.owner import Owner
-from suno_async.retry import RetryPolicy, SharedPause, persist
+from suno_async.look import Look
+from suno_async.models import CallbackNotice, TaskDetails
+from suno_async.observe import Counts, Ended, Observers, Polled, StageReached
+from suno_async.owner import LAST_WAIT_S, Owner
+from suno_async.pace import Pace
+from suno_async.progress import is_of_another_task, name_task
+from suno_async.retry import RetryPolicy, SharedPause
 from suno_async.transport import Transport
-from suno_async.verdict import Sight, judge_look
+from suno_async.watch import Contexts, Expectation, Reader, Seen, Watch
 from suno_async.wire import Answer, read_details
+
+__all__ = ["PATH", "Expectation", "Reader", "Watch", "Watcher"]
 
 _log = logging.getLogger(__name__)
 
 # docs: the details of a task
 PATH = "/api/v1/generate/record-info?taskId="
 
-# seen: the record of a new task may lag behind for a short while
-RECORD_LAG = timedelta(minutes=1)
+# a poll that hangs is given up after so long, and after twice as long each time it hangs again
+PATIENCE_S = 15.0
 
-# seen: CALLBACK_EXCEPTION without audio may still finish
-CALLBACK_DOUBT_S = 3600.0
+# those that hang must leave some for the others
+MAX_POLLERS = 500
 
-# a task is looked at once more this long before it expires, and after that whenever half of what
-# is left has passed, so that a late result is not missed
-LAST_LOOK_S = 600.0
-
-# up to this age its end need not be thought of
-FAR_FROM_END_S = RETENTION.total_seconds() / 2
-
-# a stage that a callback announced was reached at the most so long ago
-CALLBACK_DELAY_S = 1.0
-
-MAX_POLLERS = 100
-
-_STAGES = tuple(Stage)
-
-
-class Expectation(Protocol):
-    """A submission's callback URL, which is good as long as this is kept."""
-
-    def follow(self, wake: Callable[[CallbackNotice], object]) -> None:
-        """Call `wake` for every callback that comes to the URL."""
-        ...
-
-
-class Reader(Protocol):
-    """Somebody who wants to know how a task goes on.
-
-    Attributes:
-        weights: How much it waits for each stage.
-    """
-
-    @property
-    def weights(self) -> Weights:
-        """How much it waits for `text`, `first` and `complete`."""
-        ...
-
-    def notify(self, watch: "Watch") -> None:
-        """Take note that the task reached a stage or ended; must return at once."""
-        ...
+# when sessions share a budget, whoever had the last turn leaves the next one to the others
+_COURTESY = 1e-3
 
 
 @define(eq=False)
-class Watch:
-    """What is known of one task; all who read the task share it.
+class _Poller:
+    """What an asyncio task polls just now."""
 
-    Attributes:
-        task_id: The task.
-        submitted_at: When it was submitted (aware, UTC).
-        zero_s: The same on the monotonic clock, in seconds.
-        model: Its model, for the cadence.
-        fresh: Whether this session submitted it, so that its ages are exact.
-        dated: Whether `submitted_at` is a fact and not a guess.
-        events: The stages reached so far, in order.
-        details: The answer that ended the task, a failure's too.
-        ending: Why the watch ended without completion.
-    """
-
-    task_id: str
-    submitted_at: datetime
-    zero_s: float
-    model: str
-    fresh: bool
-    dated: bool
-    events: tuple[StageEvent, ...] = ()
-    details: TaskDetails | None = None
-    ending: SunoError | None = None
-    readers: tuple[Reader, ...] = ()
-    # of the agenda
-    ticket: int = 0
-    due_s: float = 0.0
-    polling: bool = False
-    # when it may be asked again, on the monotonic clock
-    next_ask_s: float = -math.inf
-    # ages: of the last look that showed the task, and of the stage's beginning
-    looked_s: float | None = None
-    entered_s: float = 0.0
-    doubtful_s: float | None = None
-    # of callbacks: what keeps their URL good, how many stages they announced and at which age the
-    # last of them, whether one is new
-    expectation: Expectation | None = None
-    announced: int = 0
-    announced_s: float = 0.0
-    hinted: bool = False
-    digest: int | None = None
-    misses: int = 0
-
-    @property
-    def expires_at(self) -> datetime:
-        """When the service deletes the task."""
-        return self.submitted_at + RETENTION
-
-    @property
-    def done(self) -> bool:
-        """Whether it ended."""
-        return self.details is not None or self.ending is not None
-
-    @property
-    def reached(self) -> int:
-        """How many stages were reached."""
-        return len(self.events)
+    watch: Watch
+    looks: "list[asyncio.Future[Seen]] | None" = None
 
 
 class Watcher:
@@ -162,13 +78,16 @@ class Watcher:
     Args:
         transport: Carries the polls.
         cadence: Decides when to look next.
-        pause: The session's pause after a 429.
+        pause: The account's pause after a 429.
         policy: How much slower to go after failures.
         clock: Where time comes from.
         owner: Ends what callers wait for when the session is left.
         limits: What the account allows.
         observers: Told of everything.
         counts: Counts the polls.
+
+    Attributes:
+        watched: How many tasks that go on have readers.
     """
 
     def __init__(
@@ -185,29 +104,25 @@ class Watcher:
         counts: Counts,
     ) -> None:
         self._transport = transport
-        self._cadence = cadence
         self._pause = pause
         self._policy = policy
         self._clock = clock
         self._owner = owner
-        self._spacing_s = limits.poll_spacing_s
+        self._limits = limits
         self._observers = observers
         self._counts = counts
-        self._next_slot_s = -math.inf
+        self._pace = Pace(cadence)
         self._watches: WeakValueDictionary[str, Watch] = WeakValueDictionary()
-        self._cooling: deque[Watch] = deque()
-        self._trust = CallbackTrust()
+        self._cooling: OrderedDict[str, float] = OrderedDict()
+        self._contexts = Contexts()
         self._agenda: Agenda[Watch] = Agenda(clock.monotonic())
         self._timer: Timer | None = None
         self._timer_s = math.inf
-        self._pollers: set[asyncio.Task[None]] = set()
+        self._pollers: dict[asyncio.Task[None], _Poller] = {}
+        self._own_turn_s = -math.inf
         self._troubled = False
         self._closed = False
-
-    @property
-    def watched(self) -> int:
-        """How many tasks have readers."""
-        return sum(bool(watch.readers) for watch in self._watches.values())
+        self.watched: int = 0
 
     # --- who is watched ---------------------------------------------------------------------------
 
@@ -221,27 +136,35 @@ class Watcher:
     ) -> Watch:
         """Get the one watch of a task; nothing is polled before somebody reads it.
 
-        One that ended with an error is given up for a new one, which asks again.
+        One that ended with an error is given up for a new one, which asks again. A fresh one
+        belongs to the context in which it is made, another one to that of its first reader.
         """
         since = submitted_at or self._clock.now()
-        zero_s = self._clock.monotonic() - (self._clock.now() - since).total_seconds()
+        now_s = self._clock.monotonic()
+        zero_s = now_s - (self._clock.now() - since).total_seconds()
         known = self._watches.get(task_id)
         if known is not None and known.ending is None:
             if submitted_at is not None and not known.dated:
-                known.submitted_at, known.zero_s, known.dated = since, zero_s, True
+                known.redate(since, zero_s)
             return known
-        watch = Watch(
-            task_id=task_id,
-            submitted_at=since,
-            zero_s=zero_s,
-            model=model,
-            fresh=fresh,
-            dated=submitted_at is not None,
-        )
-        if known is not None:
-            watch.next_ask_s = known.next_ask_s
+        watch = Watch(task_id, since, zero_s, submitted_at is not None, model=model, fresh=fresh)
+        if fresh:
+            watch.context = self._contexts.capture()
+        if (next_ask_s := self._may_ask_s(task_id, known)) > now_s:
+            watch.next_ask_s = next_ask_s
         self._watches[task_id] = watch
         return watch
+
+    def _may_ask_s(self, task_id: str, known: Watch | None) -> float:
+        return self._cooling.get(task_id, -math.inf) if known is None else known.next_ask_s
+
+    def _cool(self, watch: Watch, now_s: float) -> None:
+        """Remember when a task may be asked again, even if nobody remembers the task."""
+        while self._cooling and next(iter(self._cooling.values())) <= now_s:
+            self._cooling.popitem(last=False)
+        if watch.next_ask_s > now_s:
+            self._cooling[watch.task_id] = watch.next_ask_s
+            self._cooling.move_to_end(watch.task_id)
 
     @contextmanager
     def reading(self, watch: Watch, reader: Reader) -> Iterator[None]:
@@ -254,23 +177,37 @@ class Watcher:
 
     def subscribe(self, watch: Watch, reader: Reader) -> None:
         """Tell the reader of changes from now on; the task is polled while it has readers."""
-        if self._closed and not watch.done:
-            raise SessionClosed(watch.task_id)
-        watch.readers = (*watch.readers, reader)
-        if watch.done or watch.polling:
+        if watch.done:
+            watch.readers = (*watch.readers, reader)
             return
-        self._agenda.put_sooner(watch, self._first_gap_s(watch), self._clock.monotonic())
-        self._set_timer()
+        if self._closed:
+            raise SessionClosed(watch.task_id)
+        if watch.context is None:
+            watch.context = self._contexts.capture()
+        self.watched += not watch.readers
+        watch.readers = (*watch.readers, reader)
+        if not watch.polling:
+            now_s = self._clock.monotonic()
+            self._agenda.put_sooner(watch, self._pace.first_gap_s(watch, now_s), now_s)
+            self._set_timer()
 
     def unsubscribe(self, watch: Watch, reader: Reader) -> None:
         """Stop telling the reader; without readers the task is not polled."""
+        had_readers = bool(watch.readers)
         watch.readers = tuple(other for other in watch.readers if other is not reader)
-        if not watch.readers:
+        if had_readers and not watch.readers and not watch.done:
+            self.watched -= 1
+            self._rest(watch)
+
+    def _rest(self, watch: Watch) -> None:
+        """Take a watch out of the agenda if nobody waits for a look."""
+        if not watch.wanted:
             self._agenda.remove(watch)
+            self._cool(watch, self._clock.monotonic())
 
     def follow(self, watch: Watch, expectation: Expectation) -> None:
         """Let the callbacks to a URL wake the watch, also those that came already."""
-        watch.expectation = expectation
+        watch.be_followed(expectation)
         follower = ref(watch)  # the URL is good as long as the watch lives, not the reverse
 
         def wake(notice: CallbackNotice) -> None:
@@ -281,66 +218,43 @@ class Watcher:
 
     def _wake(self, watch: Watch, notice: CallbackNotice) -> None:
         """Look at a task as soon as its limit allows, unless the callback tells nothing new."""
-        stage = notice.stage
-        known = stage is not None and stage.position < watch.reached
-        if known or watch.done or self._closed:
-            return
-        if stage is not None and stage.position >= watch.announced:
-            for _ in range(max(watch.announced, watch.reached), stage.position + 1):
-                self._trust.learn(announced=True)
-            watch.announced, watch.announced_s = stage.position + 1, self._age_s(watch)
-        watch.hinted = True
-        if watch.readers and not watch.polling:
-            self._look_soon(watch)
-
-    def _look_soon(self, watch: Watch) -> None:
         now_s = self._clock.monotonic()
-        self._agenda.put_sooner(watch, max(watch.next_ask_s - now_s, 0.0), now_s)
-        self._set_timer()
+        announced = watch.hint(notice, now_s)
+        if announced is None or self._closed:
+            return
+        for _ in range(announced):
+            self._pace.trust.learn(announced=True, now_s=now_s)
+        if watch.wanted and not watch.polling:
+            self._look_soon(watch, now_s)
+            self._set_timer()
 
-    def _first_gap_s(self, watch: Watch) -> float:
-        if watch.hinted:  # a callback came before the reader
-            return 0.0
-        looked_s = 0.0 if watch.looked_s is None and watch.fresh else watch.looked_s
-        if looked_s is None:
-            return 0.0
-        return max(self._gap_s(watch, looked_s) - (self._age_s(watch) - looked_s), 0.0)
+    def _look_soon(self, watch: Watch, now_s: float) -> None:
+        gap_s = max(watch.next_ask_s - now_s, 0.0)
+        self._agenda.put_sooner(watch, gap_s, now_s, LEAST_GAP_S)
 
     # --- when to poll -----------------------------------------------------------------------------
 
-    def _age_s(self, watch: Watch) -> float:
-        return max(self._clock.monotonic() - watch.zero_s, 0.0)
-
-    def _gap_s(
-        self, watch: Watch, age_s: float | None = None, *, wait_for_callbacks: bool = True
-    ) -> float:
-        """Ask the cadence, and do not sleep over the end of the task's life."""
-        age_s = self._age_s(watch) if age_s is None else age_s
-        gap_s = self._cadence.gap_s(
-            _STAGES[watch.reached],
-            watch.entered_s,
-            age_s,
-            model=watch.model,
-            weights=_weights(watch.readers),
-        )
-        if watch.expectation is not None and wait_for_callbacks:
-            gap_s += self._trust.slack_s()
-        if age_s + gap_s < FAR_FROM_END_S:
-            return gap_s
-        left_s = (watch.expires_at - self._clock.now()).total_seconds()
-        latest_s = left_s - LAST_LOOK_S if left_s > LAST_LOOK_S else left_s / 2
-        return min(gap_s, max(latest_s, LEAST_GAP_S))
-
     def _set_timer(self) -> None:
-        """Set the one timer for the first entry that may be polled."""
-        next_s = self._agenda.next_due_s(self._clock.monotonic())
-        if next_s is None or len(self._pollers) >= MAX_POLLERS or self._closed:
+        """Set the one timer for the first entry that may be polled, unless it may be at once."""
+        if self._closed or len(self._pollers) >= MAX_POLLERS:
             return  # a poller that ends comes back here
-        due_s = max(next_s, self._pause.until_s, self._next_slot_s)
-        if due_s < self._timer_s:
+        now_s = self._clock.monotonic()
+        next_s = self._agenda.next_due_s(now_s)
+        if next_s is None:
+            return
+        due_s = max(next_s, self._pause.until_s, self._next_turn_s())
+        if due_s <= now_s:
+            self._dispatch()
+        elif due_s < self._timer_s:
             self._stop_timer()
             self._timer_s = due_s
             self._timer = self._clock.call_at(due_s, self._dispatch)
+
+    def _next_turn_s(self) -> float:
+        limits = self._limits
+        courtesy_s = limits.poll_spacing_s * _COURTESY
+        is_own = limits.next_poll_s == self._own_turn_s
+        return limits.next_poll_s + courtesy_s if is_own else limits.next_poll_s
 
     def _stop_timer(self) -> None:
         if self._timer is not None:
@@ -352,185 +266,210 @@ class Watcher:
         """Hand what is due to pollers."""
         self._stop_timer()
         while len(self._pollers) < MAX_POLLERS and (watch := self._take_due()) is not None:
-            poller = asyncio.create_task(self._work(watch))
-            self._pollers.add(poller)
-            poller.add_done_callback(self._poller_ended)
+            self._start(watch)
         self._set_timer()
 
-    def _poller_ended(self, poller: asyncio.Task[None]) -> None:
-        self._pollers.discard(poller)
+    def _start(self, watch: Watch) -> None:
+        """Have a watch polled, in a copy of its own context."""
+        doing = _Poller(watch)
+        context = watch.context.copy() if watch.context is not None else None
+        poller = asyncio.create_task(self._work(doing), context=context)
+        self._pollers[poller] = doing
+        poller.add_done_callback(self._ended)
+
+    def _ended(self, poller: asyncio.Task[None]) -> None:
+        """Settle what a poller left, however it ended: it may never have begun."""
+        doing = self._pollers.pop(poller)
+        watch = doing.watch
+        if watch.polling:
+            watch.polling = False
+            watch.looks = [*(doing.looks or ()), *(watch.looks or ())] or None
+            now_s, gap_s = self._clock.monotonic(), LEAST_GAP_S
+            if not poller.cancelled() and (error := poller.exception()) is not None:
+                watch.misses += 1
+                gap_s = self._policy.wait_s(watch.misses)
+                _log.error("a poll of task %s broke", watch.task_id, exc_info=error)
+            if watch.wanted and not self._closed:
+                self._agenda.put_sooner(watch, gap_s, now_s)
+            else:
+                self._cool(watch, now_s)
         self._set_timer()
 
     def _take_due(self) -> Watch | None:
         """Take the next watch that may be polled now, or None."""
         now_s = self._clock.monotonic()
-        if now_s < self._pause.until_s or now_s < self._next_slot_s:
+        limits = self._limits
+        if now_s < self._pause.until_s or now_s < limits.next_poll_s:
             return None
         while (watch := self._agenda.take(now_s)) is not None:
             if now_s < watch.next_ask_s:
                 self._agenda.put(watch, watch.next_ask_s - now_s, now_s)
-            elif self._clock.now() >= watch.expires_at:
-                self._end(watch, TaskExpired(watch.task_id, watch.expires_at))
+            elif watch.hints is not None and (spared_s := self._pace.spared_s(watch, now_s)) > 0.0:
+                self._agenda.put(watch, spared_s, now_s)
             else:
                 watch.polling = True
-                watch.next_ask_s = now_s + LEAST_GAP_S  # before the poller runs, a look might
-                self._next_slot_s = now_s + self._spacing_s
+                if limits.poll_spacing_s:
+                    self._own_turn_s = limits.next_poll_s = now_s + limits.poll_spacing_s
                 return watch
         return None
 
     # --- polling ----------------------------------------------------------------------------------
 
-    async def _work(self, watch: Watch | None) -> None:
-        while watch is not None:
-            await self._poll(watch)
+    async def _work(self, doing: _Poller) -> None:
+        """Poll a watch, and go on with what is due in the same context."""
+        context: Context | None = doing.watch.context
+        while True:
+            await self._poll(doing)
             watch = self._take_due()
+            if watch is None:
+                break
+            if watch.context is not context:
+                self._start(watch)
+                break
+            doing.watch = watch
             self._set_timer()
 
-    async def _poll(self, watch: Watch) -> None:
-        was_hinted, reached = watch.hinted, watch.reached
-        try:
-            gap_s = await self._look_once(watch)
-        except Exception as error:  # noqa: BLE001 - the readers get it, whatever it is
-            _log.exception("the watch of task %s broke", watch.task_id)
-            surprise = UnexpectedError(f"{type(error).__name__}: {error} (task {watch.task_id})")
-            surprise.__cause__ = error
-            self._end(watch, surprise)
+    async def _poll(self, doing: _Poller) -> None:
+        watch = doing.watch
+        began_s = self._clock.monotonic()
+        doing.looks, watch.looks = watch.looks, None
+        seen: Answer | SunoError
+        if began_s >= watch.expires_s:
+            self._expire(doing, began_s)
             return
-        finally:
-            watch.polling = False
-        if not watch.readers or watch.done:
-            return
-        if watch.hinted:  # a callback came while the answer was on its way
-            self._look_soon(watch)
-        else:
-            # what a callback said and a replica does not know yet, no other callback will say
-            in_vain = was_hinted and watch.reached == reached
-            gap_s = max(gap_s, self._gap_s(watch, wait_for_callbacks=not in_vain))
-            self._agenda.put(watch, gap_s, self._clock.monotonic())
-
-    async def _look_once(self, watch: Watch) -> float:
-        """Poll a task and take note of the answer; return the least gap before the next poll."""
+        if watch.hints is not None:
+            watch.hints.new = False
+        self._counts.polls += 1
         try:
-            self._read(watch, await self._ask(watch))
+            seen = await self._transport.get(
+                PATH + _quoted(watch.task_id), PATIENCE_S * 2.0 ** min(watch.misses, 8)
+            )
         except SunoError as error:
-            return self._missed(watch, error)
+            seen = error
+        except Exception as error:  # noqa: BLE001 - a surprise is told, and looked at again
+            seen = _surprise(error)
+        self._settle(doing, seen, began_s)
+
+    def _expire(self, doing: _Poller, now_s: float) -> None:
+        """End a watch whose time is over; nothing is asked."""
+        watch = doing.watch
+        before = watch.reached, watch.done
+        watch.expire()
+        watch.polling = False
+        self._tell(watch, *before)
+        for look in doing.looks or ():
+            _show(look, TaskExpired(watch.task_id, watch.expires_at))
+        self._go_on(watch, LEAST_GAP_S, now_s)
+
+    def _settle(self, doing: _Poller, seen: Answer | SunoError, began_s: float) -> None:
+        """Take note of what a poll showed, tell it, and decide on the next."""
+        watch = doing.watch
+        now_s = self._clock.monotonic()
+        watch.next_ask_s = now_s + LEAST_GAP_S  # counted from the answer, it holds there too
+        least_gap_s = LEAST_GAP_S
+        if isinstance(seen, Answer):
+            digest = hash(seen.body)
+            if digest == watch.digest and doing.looks is None and watch.doubts is None:
+                watch.saw_the_same(now_s)
+                if self._observers:
+                    self._observers.tell(Polled(watch.task_id, now_s - began_s))
+                self._went_well(watch)
+            else:
+                least_gap_s = self._take(doing, _details(watch, seen), digest, began_s, seen)
+        else:
+            least_gap_s = self._take(doing, seen, None, began_s)
+        watch.polling = False
+        self._go_on(watch, least_gap_s, now_s)
+
+    def _go_on(self, watch: Watch, least_gap_s: float, now_s: float) -> None:
+        """Put the next look into the agenda, if there is to be one."""
+        if watch.looks or (watch.hints is not None and watch.hints.new and watch.wanted):
+            self._look_soon(watch, now_s)
+        elif watch.readers and not watch.done:
+            gap_s = self._pace.gap_s(watch, now_s)
+            self._agenda.put(watch, max(least_gap_s, gap_s), now_s)
+        else:
+            self._cool(watch, now_s)
+
+    def _went_well(self, watch: Watch) -> None:
         watch.misses = 0
+        self._pause.reset()
         if self._troubled:
             self._troubled = False
-            self._pause.reset()
             _log.info("the service answers polls again")
-        return LEAST_GAP_S
 
-    async def _ask(self, watch: Watch) -> Answer:
-        now_s = self._clock.monotonic()
-        self._counts.polls += 1
-        self._next_slot_s = max(self._next_slot_s, now_s + self._spacing_s)
-        watch.next_ask_s = now_s + LEAST_GAP_S
-        watch.hinted = False
-        try:
-            return await self._transport.get(PATH + _quoted(watch.task_id))
-        finally:
-            # counted from the answer, the gap holds at the service too
-            now_s = self._clock.monotonic()
-            watch.next_ask_s = now_s + LEAST_GAP_S
-            self._keep_cooling(watch, now_s)
+    def _take(
+        self,
+        doing: _Poller,
+        shown: TaskDetails | SunoError,
+        digest: int | None,
+        began_s: float,
+        answer: Answer | None = None,
+    ) -> float:
+        """Take note of a look that was not as the last; return the least gap before the next."""
+        watch, now_s, at = doing.watch, self._clock.monotonic(), self._clock.now()
+        before = watch.reached, watch.done
+        error = shown if isinstance(shown, SunoError) else None
+        if self._observers:
+            self._observers.tell(Polled(watch.task_id, now_s - began_s, error))
+        least_gap_s = LEAST_GAP_S
+        if isinstance(shown, SunoError):
+            least_gap_s = self._miss(watch, shown, now_s, at)
+        else:
+            self._went_well(watch)
+            scrub = answer.scrub if answer is not None else str
+            passages = watch.saw(shown, now_s, at, scrub)
+            watch.digest = digest if watch.doubts is None else None
+            if self._pace.learn(watch, passages, now_s):
+                self._look_at_spared(now_s)
+            if is_of_another_task(shown, watch.task_id):
+                shown = TaskNotFound(watch.task_id)
+        self._tell(watch, *before)
+        for look in doing.looks or ():
+            _show(look, shown)
+        return least_gap_s
 
-    def _keep_cooling(self, watch: Watch, now_s: float) -> None:
-        """Remember a watch until it may be asked again, even if nobody else does."""
-        self._cooling.append(watch)
-        while self._cooling and self._cooling[0].next_ask_s <= now_s:
-            self._cooling.popleft()
-
-    def _read(self, watch: Watch, answer: Answer) -> None:
-        """Take note of an answer; one that is the same as the last is not even decoded."""
-        digest = hash(answer.body)
-        if digest != watch.digest:
-            details = read_details(answer, watch.task_id)
-            if details is None:
-                raise NotFound(404, "there is no record of the task", answer.http_status)
-            watch.digest = digest
-            self._observe(watch, details)
-        watch.looked_s = self._age_s(watch)
-        if watch.doubtful_s is not None and watch.looked_s - watch.doubtful_s > CALLBACK_DOUBT_S:
-            self._end(watch, GenerationFailed(watch.task_id, TaskStatus.CALLBACK_EXCEPTION))
-
-    def _missed(self, watch: Watch, error: SunoError) -> float:
-        """Take note of a failed poll: end the watch or go on, slower."""
+    def _miss(self, watch: Watch, error: SunoError, now_s: float, at: datetime) -> float:
+        """Take note of a failed look; return the least gap before the next."""
         self._pause.note(error)
-        sight = judge_look(error)
-        if sight is Sight.NO_RECORD:
-            return self._no_record(watch, error)
-        if sight is Sight.FATAL:
-            if isinstance(error, ApiError):
-                error.task_id = watch.task_id
-            self._end(watch, error)
-            return math.inf
+        if isinstance(error, ApiError):
+            self._counts.refusals[error.code] += 1
+        if not watch.missed(error, now_s, at):
+            return LEAST_GAP_S
         watch.misses += 1
+        self._counts.retries += 1
         if not self._troubled:
             self._troubled = True
-            _log.warning("polling goes on, slower: %s (task %s)", error, watch.task_id)
+            about = {"task_id": watch.task_id, "code": getattr(error, "code", None)}
+            _log.warning("polling goes on, slower: %s (task %s)", error, watch.task_id, extra=about)
         return self._policy.wait_s(watch.misses)
 
-    def _no_record(self, watch: Watch, error: SunoError) -> float:
-        known = watch.digest is not None  # then it is a replica that lags
-        if not known and self._clock.now() >= watch.submitted_at + RECORD_LAG:
-            missing = TaskNotFound(watch.task_id)
-            missing.__cause__ = error
-            self._end(watch, missing)
-        return LEAST_GAP_S
+    def _look_at_spared(self, now_s: float) -> None:
+        """Stop waiting for callbacks, which have stopped."""
+        for watch in list(self._watches.values()):
+            if watch.hints is not None and watch.ticket and not watch.done:
+                gap_s = self._pace.first_gap_s(watch, now_s, slack=False)
+                self._agenda.put_sooner(watch, gap_s, now_s)
+        self._set_timer()
 
-    # --- what a poll shows ------------------------------------------------------------------------
-
-    def _observe(self, watch: Watch, details: TaskDetails) -> None:
-        """Take note of new details: stages in order and once each, whatever was jumped over."""
-        if watch.done:
+    def _tell(self, watch: Watch, reached: int, was_done: bool) -> None:
+        """Tell observers and readers what is new."""
+        ends = watch.done and not was_done
+        if watch.reached == reached and not ends:
             return
-        stage = details.stage
-        if stage is not None and stage.position >= watch.reached:
-            self._learn(watch, stage)
-            at = self._clock.now()
-            for reached in _STAGES[watch.reached : stage.position + 1]:
-                event = StageEvent(
-                    reached, watch.task_id, details.tracks, details, at, reached is not stage
-                )
-                watch.events += (event,)
-            if stage is Stage.COMPLETE:
-                self._end(watch, None, details)
-            elif not details.failed:
-                self._tell(watch)
-        if details.failed:
-            self._end(watch, _failure(details), details)
-        is_doubtful = details.status == TaskStatus.CALLBACK_EXCEPTION
-        if not is_doubtful:
-            watch.doubtful_s = None
-        elif watch.doubtful_s is None:
-            watch.doubtful_s = self._age_s(watch)
-
-    def _learn(self, watch: Watch, stage: Stage) -> None:
-        """Tell the cadence in which interval each newly reached stage came."""
-        before_s, after_s = watch.looked_s or 0.0, self._age_s(watch)
-        if stage.position < watch.announced:
-            before_s = max(before_s, watch.announced_s - CALLBACK_DELAY_S)
-        for reached in _STAGES[watch.reached : stage.position + 1]:
-            if watch.expectation is not None and reached.position >= watch.announced:
-                self._trust.learn(announced=False)
-            if watch.fresh:
-                self._cadence.learn(reached, watch.entered_s, before_s, after_s, model=watch.model)
-            watch.entered_s = before_s = (before_s + after_s) / 2
-
-    def _end(
-        self, watch: Watch, ending: SunoError | None, details: TaskDetails | None = None
-    ) -> None:
-        watch.ending, watch.details = ending, details
-        self._agenda.remove(watch)
-        self._tell(watch)
-
-    @staticmethod
-    def _tell(watch: Watch) -> None:
+        if ends:
+            self.watched -= bool(watch.readers)
+            self._agenda.remove(watch)
+            watch.doubts = watch.context = None
+        if self._observers:
+            for event in watch.events[reached:]:
+                self._observers.tell(StageReached(event))
+            if ends:
+                self._observers.tell(Ended(watch.task_id, watch.details, watch.ending))
         for reader in watch.readers:
             reader.notify(watch)
 
-    # --- a look outside the cadence ---------------------------------------------------------------
+    # --- a look at once ---------------------------------------------------------------------------
 
     async def look(self, watch: Watch) -> TaskDetails:
         """Look at a task now, as soon as the limits allow, and tell the readers too.
@@ -543,74 +482,58 @@ class Watcher:
             ProtocolError: No readable answer came.
             SessionClosed: The session was left.
         """
+        # an old handle and a new one have one pace
+        watch = self._watches.get(watch.task_id, watch)
         try:
-            return await self._owner.run(self._look(watch))
+            return await Look(watch, self._policy, self._pause, self._owner, self._clock).made(
+                self._seen_next
+            )
         except SunoError as error:
-            if isinstance(error, ApiError | SessionClosed):
-                error.task_id = watch.task_id
-            elif not isinstance(error, TaskError):
-                error.add_note(f"while looking at task {watch.task_id}")
+            name_task(error, watch.task_id)
             raise
 
-    async def _look(self, watch: Watch) -> TaskDetails:
-        if watch.dated and self._clock.now() >= watch.expires_at:
-            raise TaskExpired(watch.task_id, watch.expires_at)
-
-        async def look() -> TaskDetails | None:
-            await self._turn(watch)
-            return self._seen(watch, await self._ask(watch))
-
-        details = await persist(look, policy=self._policy, clock=self._clock, pause=self._pause)
-        return details or self._without_record(watch)
-
-    async def _turn(self, watch: Watch) -> None:
-        while True:
-            until_s = max(self._pause.until_s, self._next_slot_s, watch.next_ask_s)
-            left_s = until_s - self._clock.monotonic()
-            if left_s <= 0:
-                return
-            await self._clock.sleep(left_s)
-
-    def _seen(self, watch: Watch, answer: Answer) -> TaskDetails | None:
+    async def _seen_next(self, watch: Watch, deadline_s: float) -> Seen:
+        """Have a look made that begins from now on; None when it has no turn in time."""
+        self._owner.check_open()
+        if watch.context is None:
+            watch.context = self._contexts.capture()
+        seen: asyncio.Future[Seen] = asyncio.get_running_loop().create_future()
+        watch.looks = [*(watch.looks or ()), seen]
+        if not watch.polling:
+            self._look_soon(watch, self._clock.monotonic())
+            self._set_timer()
+        timer = self._clock.call_at(deadline_s, partial(_show, seen, None))
         try:
-            details = read_details(answer, watch.task_id)
-        except ApiError as error:
-            if judge_look(error) is not Sight.NO_RECORD:
-                raise
-            return None
-        if details is not None:
-            watch.digest = hash(answer.body)
-            self._observe(watch, details)
-        return details
+            return await self._owner.until(seen)
+        finally:
+            timer.cancel()
+            if watch.looks is not None and seen in watch.looks:
+                watch.looks.remove(seen)
+                watch.looks = watch.looks or None
+            if not watch.polling:
+                self._rest(watch)
 
-    def _without_record(self, watch: Watch) -> TaskDetails:
-        """Tell what is known of a task without record: it may be new, or a replica may lag."""
-        if watch.events:
-            return watch.events[-1].details
-        is_new = watch.dated and self._clock.now() < watch.submitted_at + RECORD_LAG
-        if not is_new:
-            raise TaskNotFound(watch.task_id)
-        return TaskDetails(watch.task_id, TaskStatus.PENDING)
+    # --- leaving ----------------------------------------------------------------------------------
 
     async def aclose(self) -> None:
         """Stop polling and send the readers home; the tasks go on at the service."""
         self._closed = True
         self._stop_timer()
+        self._agenda.clear()
         pollers = list(self._pollers)
         for poller in pollers:
             poller.cancel()
-        await asyncio.gather(*pollers, return_exceptions=True)
         for watch in list(self._watches.values()):
-            if not watch.done and watch.readers:
-                self._end(watch, SessionClosed(watch.task_id))
-        self._agenda.clear()
+            if watch.readers and not watch.done:
+                watch.ending = SessionClosed(watch.task_id)
+                self._tell(watch, watch.reached, False)
+        if pollers:
+            await asyncio.wait(pollers, timeout=LAST_WAIT_S)
 
 
-def _weights(readers: tuple[Reader, ...]) -> Weights:
-    """Find the weights of the reader who is most eager for the first stage."""
-    if len(readers) == 1:
-        return readers[0].weights
-    return max((reader.weights for reader in readers), key=lambda weights: weights[0])
+def _show(look: "asyncio.Future[Seen]", seen: Seen) -> None:
+    if not look.done():
+        look.set_result(seen)
 
 
 def _quoted(task_id: str) -> str:
@@ -620,13 +543,21 @@ def _quoted(task_id: str) -> str:
     return quote(task_id, safe="")
 
 
-def _failure(details: TaskDetails) -> GenerationFailed:
-    # docs: 400 lyrics copyrighted, 413 the audio matches an existing work, 531 refunded
-    rejected = details.status == TaskStatus.SENSITIVE_WORD_ERROR or details.error_code in {400, 413}
-    return (ContentRejected if rejected else GenerationFailed)(
-        details.task_id,
-        details.status,
-        details.error_code,
-        details.error_message,
-        details.error_code == 531,
-    )
+def _details(watch: Watch, answer: Answer) -> TaskDetails | SunoError:
+    """Read an answer, whatever it is."""
+    try:
+        details = read_details(answer, watch.task_id)
+    except SunoError as error:
+        return error
+    except Exception as error:  # noqa: BLE001 - a surprise is told, and looked at again
+        return _surprise(error)
+    if details is None:
+        return NotFound(404, "there is no record of the task", answer.http_status)
+    return details
+
+
+def _surprise(error: Exception) -> UnexpectedError:
+    _log.error("a look broke", exc_info=error)
+    surprise = UnexpectedError(f"{type(error).__name__}: {error}")
+    surprise.__cause__ = error
+    return surprise

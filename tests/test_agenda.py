@@ -18,7 +18,7 @@ class Item:
 
     name: int = 0
     ticket: int = 0
-    due_s: float = 0.0
+    tag_s: float = 0.0
     taken_s: list[float] = field(default_factory=list)
 
 

@@ -273,3 +273,11 @@ def test_a_long_value_is_cut_in_the_message() -> None:
     error = InvalidRequest("title", "x" * 10**6, "must be short")
     assert len(str(error)) < 200
     assert len(error.value) == 10**6
+
+
+def test_what_is_given_by_name_alone_is_copied_too() -> None:
+    """Several readers raise copies of one error."""
+    error = api_error(401, "who?", 401, gateway=True)
+    for again in (copy.copy(error), pickle.loads(pickle.dumps(error))):  # noqa: S301 - our own bytes
+        assert again == error
+        assert again.gateway
