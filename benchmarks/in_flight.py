@@ -13,12 +13,13 @@ import os
 import time
 import tracemalloc
 from collections.abc import AsyncIterator, Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from benchmarks import report
 from suno_async import AddInstrumentalRequest, FixedInterval, SessionClosed, SunoSession
+from suno_async.submission import Gate, Submitted
 
 COUNTS = (1_000, 10_000, 100_000)
 IDLE_S = 5.0
@@ -48,14 +49,17 @@ class InstantSubmitter:
         self._left = count
         self.all_submitted = asyncio.Event()
 
-    async def submit(
-        self, request: AddInstrumentalRequest, callback_url: str, permit: Callable[[], None]
-    ) -> str:
+    waiting = sending = 0
+
+    async def submit(self, request: AddInstrumentalRequest, gate: Gate) -> Submitted:
         """Make up an id as long as the service's."""
         self._left -= 1
         if not self._left:
             self.all_submitted.set()
-        return f"{next(self._ids):032x}"
+        return Submitted(f"{next(self._ids):032x}", datetime.now(UTC), None)
+
+    def close(self) -> None:
+        """Let nothing begin any more."""
 
     async def aclose(self) -> None:
         """Nothing is under way."""
