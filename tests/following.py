@@ -1,6 +1,7 @@
 """Helpers for tests that follow tasks: what was seen, how often was asked, what was left behind."""
 
 import asyncio
+import json
 import os
 from bisect import bisect_left
 from collections.abc import AsyncIterator, Awaitable, Iterable
@@ -11,7 +12,7 @@ from typing import Any, TypeVar
 from suno_async import InstrumentalTask, StageEvent, SunoSession
 from suno_async.sandbox import Sandbox, TaskScript
 
-from .world import song, until
+from .world import World, song, until
 
 T = TypeVar("T")
 
@@ -95,3 +96,31 @@ async def within_a_second(work: Awaitable[T]) -> T:
     """Await something that must not take longer than a second of real time."""
     async with asyncio.timeout(1):
         return await work
+
+
+def record(task_id: str, status: str | None, **fields: object) -> bytes:
+    """Write the answer of record-info, as the service would."""
+    data = {"taskId": task_id, "status": status, **fields}
+    return json.dumps({"code": 200, "msg": "success", "data": data}).encode()
+
+
+def two_tracks() -> dict[str, object]:
+    """Write two finished tracks."""
+    track = {"title": "Harbour", "audioUrl": "https://cdn.example/a.mp3"}
+    return {"sunoData": [{"id": name, **track} for name in ("a1", "a2")]}
+
+
+async def look_for_ever(task: InstrumentalTask) -> None:
+    """Look at a task, as often as the library lets."""
+    while True:
+        await task.details()
+
+
+async def for_a_while(world: World, *work: Awaitable[Any]) -> None:
+    """Let work go on for 20 s of virtual time, then stop it."""
+    running = [asyncio.ensure_future(each) for each in work]
+    await world.pass_time(20)
+    for each in running:
+        assert not each.done()
+        each.cancel()
+    await asyncio.gather(*running, return_exceptions=True)
