@@ -5,16 +5,26 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from itertools import pairwise
 from math import exp, log
-from typing import Any
+from typing import Any, Literal
 
 from benchmarks import report
 from benchmarks.known import KnownHazard
 from benchmarks.simulation import FOURTEEN_DAYS_S, Durations, Figures, Life, run, scaled
 from suno_async.cadence import ONLY_COMPLETE, Cadence, FixedInterval, Growing, HazardPaced
 
-PRICES_S = (0.0015, 0.005, 0.016, 0.05, 0.15, 0.6, 2.5)
+Aim = Literal["mean", "tail"]
+
+# by what is minimised: prices that make about as many polls
+PRICES_S: dict[Aim, tuple[float, ...]] = {
+    "mean": (0.0015, 0.005, 0.016, 0.05, 0.15, 0.6, 2.5),
+    "tail": (0.0008, 0.005, 0.027, 0.15, 0.8, 6.0, 53.0),
+}
 # against a poller every 30 s, which waits longer than the cadence's usual ceiling allows
-HIGH_PRICES_S = (1.0, 4.0, 16.0, 64.0)
+HIGH_PRICES_S: dict[Aim, tuple[float, ...]] = {
+    "mean": (1.0, 4.0, 16.0, 64.0),
+    "tail": (13.0, 107.0, 860.0, 6900.0),
+}
+EXPONENTS: dict[Aim, str] = {"mean": "1/2", "tail": "1/3"}
 HIGH_CEILING_S = 60.0
 INTERVALS_S = (1.0, 3.0, 5.0, 10.0, 30.0)
 DEFAULT_PRICE_S = 0.05
@@ -56,14 +66,25 @@ def polls_at(points: Curve, delay_s: float) -> float:
     return points[0][1]
 
 
-def hazard_curve(lives: Sequence[Life], make: Callable[[float], Cadence] = HazardPaced) -> Curve:
+def hazard_curve(
+    lives: Sequence[Life], aim: Aim = "tail", make: Callable[..., Cadence] = HazardPaced
+) -> Curve:
     """Measure the hazard-paced cadence at all prices."""
-    return curve(lives, [make(price_s) for price_s in PRICES_S])
+    return curve(lives, [make(price_s, minimise=aim) for price_s in PRICES_S[aim]])
 
 
-def patient_curve(lives: Sequence[Life]) -> Curve:
+def known_curve(lives: Sequence[Life], seen: Sequence[Life], *, scaled: bool) -> Curve:
+    """Measure the cadence that knows the hazard, which minimises the mean."""
+    prices_s = PRICES_S["mean"]
+    return curve(lives, [KnownHazard(seen, price_s, scaled=scaled) for price_s in prices_s])
+
+
+def patient_curve(lives: Sequence[Life], aim: Aim) -> Curve:
     """Measure the hazard-paced cadence at high prices, with a ceiling to match."""
-    return curve(lives, [HazardPaced(price_s, HIGH_CEILING_S) for price_s in HIGH_PRICES_S])
+    prices_s = HIGH_PRICES_S[aim]
+    return curve(
+        lives, [HazardPaced(price_s, HIGH_CEILING_S, minimise=aim) for price_s in prices_s]
+    )
 
 
 def against_fixed(lives: Sequence[Life], points: Curve, interval_s: float) -> float:
@@ -83,12 +104,14 @@ def compare_models(count: int) -> list[list[object]]:
     for name, model in MODELS.items():
         for hours in (0.0, model.hours_share):
             lives = _with_hours(model, hours).draw(count)
-            points = hazard_curve(lives)
-            ratios = [against_fixed(lives, points, t) for t in (1.0, 3.0, 5.0)]
-            ratios.append(against_fixed(lives, patient_curve(lives), 30.0))
-            growing = run(lives, Growing(3))
-            ratios.append(polls_at(points, growing.mean_s) / growing.polls)
-            rows.append([name, "yes" if hours else "no", *(f"{ratio:.2f}" for ratio in ratios)])
+            for aim in EXPONENTS:
+                points = hazard_curve(lives, aim)
+                ratios = [against_fixed(lives, points, t) for t in (1.0, 3.0, 5.0)]
+                ratios.append(against_fixed(lives, patient_curve(lives, aim), 30.0))
+                growing = run(lives, Growing(3))
+                ratios.append(polls_at(points, growing.mean_s) / growing.polls)
+                head = [name, "yes" if hours else "no", EXPONENTS[aim]]
+                rows.append([*head, *(f"{ratio:.2f}" for ratio in ratios)])
     return rows
 
 
@@ -111,19 +134,16 @@ def curves(count: int) -> dict[str, Curve]:
     return {
         "fixed interval": curve(lives, [FixedInterval(t) for t in INTERVALS_S]),
         "fixed, growing after 5 min": curve(lives, [Growing(t) for t in INTERVALS_S]),
-        "hazard-paced, prior only": hazard_curve(lives, Prior),
-        "hazard-paced, learned": hazard_curve(lives),
-        "hazard known, scaled clock": hazard_curve(
-            lives, lambda price_s: KnownHazard(seen, price_s, scaled=True)
-        ),
-        "hazard known, plain seconds": hazard_curve(
-            lives, lambda price_s: KnownHazard(seen, price_s, scaled=False)
-        ),
+        "hazard-paced, prior only": hazard_curve(lives, make=Prior),
+        "hazard-paced, cube root": hazard_curve(lives),
+        "hazard-paced, square root": hazard_curve(lives, "mean"),
+        "hazard known, scaled clock": known_curve(lives, seen, scaled=True),
+        "hazard known, plain seconds": known_curve(lives, seen, scaled=False),
     }
 
 
 def quantiles(count: int) -> list[list[object]]:
-    """Compare the delay's distribution at equal polls; p99 is where hazard pacing loses."""
+    """Compare the delay's distribution at about equal polls."""
     lives = _with_hours(Durations(), 0.0).draw(count)
     paced = run(lives, HazardPaced())
     once = run(lives, FixedInterval(3))
@@ -131,6 +151,7 @@ def quantiles(count: int) -> list[list[object]]:
     complete = run(lives, HazardPaced(), weights=ONLY_COMPLETE)
     named = [
         ("hazard-paced, default price", paced),
+        ("the same, square root", run(lives, HazardPaced(minimise="mean"))),
         ("fixed interval, as many polls", same),
         ("fixed interval of 3 s", once),
         ("hazard-paced, waiting for complete only", complete),
@@ -152,16 +173,21 @@ def _last_mean(figures: Figures) -> float:
     return sum(last) / len(last)
 
 
-def polls_at_equal_quantile(count: int) -> list[list[object]]:
-    """Tell how many of a fixed 3 s poller's polls are needed for its p95 and its p99."""
-    lives = _with_hours(Durations(), 0.0).draw(count)
-    fixed = run(lives, FixedInterval(3))
-    paced = [run(lives, HazardPaced(price_s)) for price_s in PRICES_S]
+def polls_at_equal_figures(count: int) -> list[list[object]]:
+    """Tell how many of a fixed 3 s poller's polls are needed for its mean, p95 and p99."""
+    base, calm = Durations(), _with_hours(Durations(), 0.0)
+    wide = Durations(sigma=0.35, slow_share=0.0, hours_share=0.0)
     rows: list[list[object]] = []
-    for q in (0.5, 0.95, 0.99):
-        points = sorted((f.quantile_s(q), f.polls) for f in paced)
-        ratio = polls_at(points, fixed.quantile_s(q)) / fixed.polls
-        rows.append([f"p{q * 100:.0f}", f"{fixed.quantile_s(q):.2f}", f"{ratio:.2f}"])
+    for name, model in (("base", base), ("no tasks of hours", calm), ("wide, no slow ones", wide)):
+        lives = model.draw(count)
+        fixed = run(lives, FixedInterval(3))
+        for aim in EXPONENTS:
+            paced = [run(lives, HazardPaced(price, minimise=aim)) for price in PRICES_S[aim]]
+            shares = [polls_at(sorted((f.mean_s, f.polls) for f in paced), fixed.mean_s)]
+            for q in (0.95, 0.99):
+                points = sorted((f.quantile_s(q), f.polls) for f in paced)
+                shares.append(polls_at(points, fixed.quantile_s(q)))
+            rows.append([name, EXPONENTS[aim], *(f"{share / fixed.polls:.2f}" for share in shares)])
     return rows
 
 
@@ -170,27 +196,27 @@ def single_figures(count: int) -> dict[str, float]:
     base, calm = Durations(), _with_hours(Durations(), 0.0)
     lives = calm.draw(count)
     seen = calm.draw(20_000, seed=99)
-    learned = run(lives, HazardPaced(), skip=200)
+    learned = run(lives, HazardPaced(minimise="mean"), skip=200)
     known = [
         run(lives, KnownHazard(seen, DEFAULT_PRICE_S, scaled=scale), skip=200)
         for scale in (True, False)
     ]
     strangers = base.draw(count)
-    fresh = run(strangers, Prior())
+    fresh = run(strangers, Prior(minimise="mean"))
     drifting = scaled(calm.draw(count), lambda i: 2.0 ** ((i // 500) % 2))
     never_s = FOURTEEN_DAYS_S * 2
     stuck = run([Life((never_s, never_s, never_s))], HazardPaced())
     return {
-        "cost above the hazard known on the scaled clock, after 200 tasks": (
+        "square root: cost above the hazard known on the scaled clock, after 200 tasks": (
             cost_s(learned) / cost_s(known[0]) - 1
         ),
-        "cost above the hazard known in plain seconds, after 200 tasks": (
+        "square root: cost above the hazard known in plain seconds, after 200 tasks": (
             cost_s(learned) / cost_s(known[1]) - 1
         ),
-        "fresh session, one task: cost / fixed 3 s": (
+        "square root, fresh session, one task: cost / fixed 3 s": (
             cost_s(fresh) / cost_s(run(strangers, FixedInterval(3)))
         ),
-        "fresh session, one task: cost / fixed interval of the same number of polls": (
+        "the same / fixed interval of the same number of polls": (
             cost_s(fresh) / cost_s(_fixed_with(strangers, fresh.polls))
         ),
         "congestion doubles or halves every 500 tasks: polls / fixed 3 s": against_fixed(
@@ -260,7 +286,7 @@ def main(argv: list[str]) -> None:
     heads = ["1 s", "3 s", "5 s", "30 s", "growing"]
     report.table(
         "Polls at the mean delay of a fixed poller, as a share of its polls",
-        ["durations", "hours", *heads],
+        ["durations", "hours", "exponent", *heads],
         models,
     )
     singles = single_figures(count)
@@ -277,10 +303,10 @@ def main(argv: list[str]) -> None:
     report.table(
         "Delay in seconds", ["policy", "polls", "mean", "p50", "p95", "p99", "complete"], spread
     )
-    tails = polls_at_equal_quantile(count)
+    tails = polls_at_equal_figures(count)
     report.table(
-        "Polls at the same quantile of the delay as a fixed 3 s poller",
-        ["quantile", "delay", "share of its polls"],
+        "Polls at the same figure as a fixed 3 s poller, as a share of its polls",
+        ["durations", "exponent", "mean", "p95", "p99"],
         tails,
     )
     all_curves = curves(count)
@@ -290,12 +316,13 @@ def main(argv: list[str]) -> None:
         {
             "tasks": count,
             "polls_as_share_of_fixed": [
-                dict(zip(["durations", "hours", *heads], r, strict=True)) for r in models
+                dict(zip(["durations", "hours", "exponent", *heads], r, strict=True))
+                for r in models
             ],
             "single": singles,
             "budget": shared,
             "delay": spread,
-            "equal_quantile": tails,
+            "equal_figures": tails,
             "curves": all_curves,
         },
     )

@@ -17,6 +17,8 @@ from attrs import define, field, frozen
 
 from suno_async.cadence import EVERY_STAGE, Cadence, Weights
 from suno_async.clock import VirtualClock
+from suno_async.limits import AccountLimits
+from suno_async.observe import Counts, Observers
 from suno_async.owner import Owner
 from suno_async.retry import RetryPolicy, SharedPause
 from suno_async.transport import Transport
@@ -24,6 +26,7 @@ from suno_async.watcher import Watch, Watcher
 from suno_async.wire import Answer
 
 STATUSES = ("PENDING", "TEXT_SUCCESS", "FIRST_SUCCESS", "SUCCESS")
+AUDIO = '[{"audioUrl":"https://cdn/1"},{"audioUrl":"https://cdn/2"}]'
 FAILED = "GENERATE_AUDIO_FAILED"
 
 
@@ -119,18 +122,19 @@ class FakeTransport(Transport):
         self.clock_now = clock.monotonic
         self.lives: dict[str, tuple[float, Life]] = {}
         self.polls = 0
-        audio = {"SUCCESS": '[{"audioUrl":"https://h/a"},{"audioUrl":"https://h/b"}]'}
-        self._bodies = {
-            status: f'{{"code":200,"data":{{"status":"{status}","response":'
-            f'{{"sunoData":{audio.get(status, "[]")}}}}}}}'.encode()
-            for status in (*STATUSES, FAILED)
-        }
+        self._bodies = {status: _body(status) for status in (*STATUSES, FAILED)}
 
-    async def get(self, path: str) -> Answer:
+    async def get(self, path: str, within_s: float | None = None) -> Answer:
         """Answer a poll."""
         self.polls += 1
         began_s, life = self.lives[unquote(path.rpartition("=")[2])]
         return Answer(200, self._bodies[life.status(self.clock_now() - began_s)])
+
+
+def _body(status: str) -> bytes:
+    tracks = AUDIO if status == "SUCCESS" else "[]"
+    data = f'{{"status":"{status}","response":{{"sunoData":{tracks}}}}}'
+    return f'{{"code":200,"data":{data}}}'.encode()
 
 
 @define(eq=False)
@@ -204,15 +208,18 @@ async def simulate(
     """
     clock = VirtualClock()
     transport = FakeTransport(clock)
-    policy = RetryPolicy()
+    policy, owner, nobody = RetryPolicy(), Owner(clock), Observers()
+    limits = AccountLimits(polls_per_second=polls_per_second)
     watcher = Watcher(
         transport=transport,
         cadence=cadence() if callable(cadence) else cadence,
-        pause=SharedPause(clock, policy),
+        pause=SharedPause(clock, policy, limits, owner.sleep, nobody),
         policy=policy,
         clock=clock,
-        owner=Owner(),
-        polls_per_second=polls_per_second,
+        owner=owner,
+        limits=limits,
+        observers=nobody,
+        counts=Counts(),
     )
     left = len(lives)
     polls_at: dict[int, int] = {}
