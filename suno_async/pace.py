@@ -4,6 +4,7 @@ It does no input or output; instants are seconds on a monotonic clock.
 """
 
 import logging
+from collections.abc import Callable
 
 from suno_async.cadence import LEAST_GAP_S, Cadence, Growing
 from suno_async.models import RETENTION, Stage
@@ -11,7 +12,7 @@ from suno_async.progress import RETENTION_S, Passage
 from suno_async.trust import CallbackTrust
 from suno_async.watch import Watch
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("suno_async.watcher")
 
 # a task is looked at once more this long before it expires, and after that whenever half of what
 # is left has passed, so that a late result is not missed
@@ -34,14 +35,16 @@ class Pace:
 
     Args:
         cadence: The caller's: it may raise anything, and answer anything.
+        on_mistrust: Called when callbacks have just lost the trust that looks were spared for.
 
     Attributes:
         trust: How far callbacks are relied on.
     """
 
-    def __init__(self, cadence: Cadence) -> None:
+    def __init__(self, cadence: Cadence, on_mistrust: Callable[[], None]) -> None:
         self.trust: CallbackTrust = CallbackTrust()
         self._cadence = cadence
+        self._on_mistrust = on_mistrust
         self._failed = False
 
     def gap_s(self, watch: Watch, at_s: float, *, slack: bool = True) -> float:
@@ -116,19 +119,16 @@ class Pace:
         )
         return until_s - now_s
 
-    def learn(self, watch: Watch, passages: tuple[Passage, ...], now_s: float) -> bool:
-        """Learn from the stages that a look showed.
-
-        Returns:
-            Whether callbacks have just lost the trust that looks were spared for.
-        """
+    def learn(self, watch: Watch, passages: tuple[Passage, ...], now_s: float) -> None:
+        """Learn from the stages that a look showed."""
         was_firm = self.trust.is_firm
         for passage in passages:
             if watch.hints is not None and not passage.announced:
                 self.trust.learn(announced=False, now_s=now_s)
             if watch.fresh:
                 self._teach(watch, passage)
-        return was_firm and not self.trust.is_firm
+        if was_firm and not self.trust.is_firm:
+            self._on_mistrust()
 
     def _teach(self, watch: Watch, passage: Passage) -> None:
         try:
