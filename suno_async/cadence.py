@@ -113,6 +113,7 @@ class Growing:
 # Ages are sorted into bins: 0 to 0.05, and then each a quarter longer than the one before.
 _EDGES = (0.0, *(0.05 * 1.25**i for i in range(80)))
 _WIDTHS = tuple(b - a for a, b in pairwise(_EDGES))
+_LAST = len(_WIDTHS)
 
 # a learned table forgets: what an older task taught counts this much less with every new one
 _MEMORY = 0.985
@@ -173,12 +174,10 @@ class _Hazard:
     def age_after(self, age: float, more: float) -> float:
         """Tell the age by which the urge has grown by so much since `age`."""
         urge = self.urge()
-        i = min(bisect_right(_EDGES, age), len(_WIDTHS)) - 1
-        slope = (urge[i + 1] - urge[i]) / _WIDTHS[i]
-        wanted = urge[i] + slope * (age - _EDGES[i]) + more
-        i = min(bisect_right(urge, wanted), len(_WIDTHS)) - 1
-        slope = (urge[i + 1] - urge[i]) / _WIDTHS[i]
-        return _EDGES[i] + (wanted - urge[i]) / slope
+        i = bisect_right(_EDGES, age, 0, _LAST) - 1
+        wanted = urge[i] + (urge[i + 1] - urge[i]) / _WIDTHS[i] * (age - _EDGES[i]) + more
+        i = bisect_right(urge, wanted, i, _LAST) - 1
+        return _EDGES[i] + (wanted - urge[i]) * _WIDTHS[i] / (urge[i + 1] - urge[i])
 
     def learn(self, low: float, high: float) -> None:
         """Take in a stage that was seen going on at `low` and ended at `high`.
@@ -260,15 +259,17 @@ class HazardPaced:
     ) -> float:
         """Answer with the time until a look is worth its price, within the bounds."""
         least_s, most_s = bounds_s(age_s, self._ceiling_s)
-        position = awaited.position
+        position = _POSITIONS[awaited]
         weight = weights[position]
         if weight <= 0:
             return most_s
-        unit_s = _unit_s(position, entered_s)
-        age = max(age_s - entered_s, 0.0) / unit_s
+        unit_s = entered_s if position and entered_s > 1.0 else 1.0
+        age = (age_s - entered_s) / unit_s if age_s > entered_s else 0.0
         more = self._cost * weight**-self._exponent * unit_s ** (self._exponent - 1)
         gap_s = (self._hazard(model, position).age_after(age, more) - age) * unit_s
-        return min(max(gap_s, least_s), most_s)
+        if gap_s > most_s:
+            return most_s
+        return max(gap_s, least_s)
 
     def learn(
         self, ended: Stage, entered_s: float, before_s: float, after_s: float, *, model: str
@@ -314,6 +315,9 @@ def bounds_s(age_s: float, ceiling_s: float = 20.0) -> tuple[float, float]:
     In ordinary times 0.34 s and the ceiling. After ten minutes a task is a rare straggler: its
     looks thin out with its age, so that one which is stuck for 14 days costs less than a thousand.
     """
+    if age_s <= 600.0:
+        most_s = 0.05 * age_s
+        return LEAST_GAP_S, max(ceiling_s, LEAST_GAP_S) if most_s < ceiling_s else most_s
     least_s = max(LEAST_GAP_S, 0.01 * (age_s - 600.0))
     return least_s, max(ceiling_s, 0.05 * age_s, least_s)
 
@@ -327,6 +331,9 @@ def _seconds(name: str, value: timedelta | float) -> float:
     if seconds <= 0:
         raise InvalidRequest(name, value, rule)
     return seconds
+
+
+_POSITIONS = {stage: stage.position for stage in Stage}
 
 
 def _unit_s(position: int, entered_s: float) -> float:

@@ -35,8 +35,12 @@ PATH = "/api/v1/generate/record-info?taskId="
 # a poll that hangs is given up after so long, and after twice as long each time it hangs again
 PATIENCE_S = 15.0
 
-# those that hang must leave some for the others
+# so many polls are under way at a time, and those that hang beside them
+USUAL_POLLERS = 100
 MAX_POLLERS = 500
+
+# a poll that takes longer than this hangs, for all that is known; so often they are counted
+HANGS_S = 0.5
 
 # when sessions share a budget, whoever had the last turn leaves the next one to the others
 _COURTESY = 1e-3
@@ -47,6 +51,7 @@ class _Poller:
     """What an asyncio task polls just now, and who waits for this very look."""
 
     watch: Watch
+    began_s: float
     looks: Looks = None
 
 
@@ -88,6 +93,8 @@ class Pollers:
         self._timer: Timer | None = None
         self._timer_s = math.inf
         self._pollers: dict[asyncio.Task[None], _Poller] = {}
+        self._room = USUAL_POLLERS
+        self._recount: asyncio.TimerHandle | None = None
         self._own_turn_s = -math.inf
         self._closed = False
 
@@ -134,8 +141,11 @@ class Pollers:
 
     def _set_timer(self) -> None:
         """Set the one timer for the first entry that may be polled, unless it may be at once."""
-        if self._closed or len(self._pollers) >= MAX_POLLERS:
-            return  # a poller that ends comes back here
+        if self._closed:
+            return
+        if len(self._pollers) >= self._room:
+            self._count_again()
+            return  # a poller that ends comes back here too
         now_s = self._clock.monotonic()
         next_s = self._agenda.next_due_s(now_s)
         if next_s is None:
@@ -147,6 +157,21 @@ class Pollers:
             self._stop_timer()
             self._timer_s = due_s
             self._timer = self._clock.call_at(due_s, self._dispatch)
+
+    def _count_again(self) -> None:
+        """See soon how many polls hang, and make room for as many others.
+
+        They hang in the event loop's time, whatever clock the tasks run on.
+        """
+        if self._recount is None and len(self._pollers) < MAX_POLLERS:
+            self._recount = asyncio.get_running_loop().call_later(HANGS_S, self._make_room)
+
+    def _make_room(self) -> None:
+        self._recount = None
+        latest_s = asyncio.get_running_loop().time() - HANGS_S
+        hang = sum(poller.began_s <= latest_s for poller in self._pollers.values())
+        self._room = min(USUAL_POLLERS + hang, MAX_POLLERS)
+        self._set_timer()
 
     def _next_turn_s(self) -> float:
         limits = self._limits
@@ -163,13 +188,13 @@ class Pollers:
     def _dispatch(self) -> None:
         """Hand what is due to pollers."""
         self._stop_timer()
-        while len(self._pollers) < MAX_POLLERS and (watch := self._take_due()) is not None:
+        while len(self._pollers) < self._room and (watch := self._take_due()) is not None:
             self._start(watch)
         self._set_timer()
 
     def _start(self, watch: Watch) -> None:
         """Have a watch polled, in a copy of its own context."""
-        doing = _Poller(watch)
+        doing = _Poller(watch, asyncio.get_running_loop().time())
         context = watch.context.copy() if watch.context is not None else None
         poller = asyncio.create_task(self._work(doing), context=context)
         self._pollers[poller] = doing
@@ -216,6 +241,7 @@ class Pollers:
     async def _work(self, doing: _Poller) -> None:
         """Poll a watch, and go on with what is due in the same context."""
         context: Context | None = doing.watch.context
+        loop = asyncio.get_running_loop()
         while True:
             await self._poll(doing)
             watch = self._take_due()
@@ -224,7 +250,7 @@ class Pollers:
             if watch.context is not context:
                 self._start(watch)
                 break
-            doing.watch = watch
+            doing.watch, doing.began_s = watch, loop.time()
             self._set_timer()
 
     async def _poll(self, doing: _Poller) -> None:
@@ -256,7 +282,9 @@ class Pollers:
 
     def _go_on(self, watch: Watch, least_gap_s: float, now_s: float) -> None:
         """Put the next look into the agenda, if there is to be one."""
-        if watch.looks or (watch.hints is not None and watch.hints.new and watch.wanted):
+        if watch.looks is not None or (
+            watch.hints is not None and watch.hints.new and watch.wanted
+        ):
             self._look_soon(watch, now_s)
         elif watch.readers and not watch.done:
             gap_s = self._pace.gap_s(watch, now_s)
@@ -270,6 +298,8 @@ class Pollers:
         """Begin no poll any more, and cancel those that are under way."""
         self._closed = True
         self._stop_timer()
+        if self._recount is not None:
+            self._recount.cancel()
         self._agenda.clear()
         for poller in self._pollers:
             poller.cancel()
