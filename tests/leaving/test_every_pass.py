@@ -7,6 +7,7 @@ import pytest
 
 from suno_async import SessionClosed, SubmissionUncertain
 from suno_async.sandbox import Call, Delay, DropAfter
+from tests.following import running
 
 from .passes import (
     HANGS_AFTER_S,
@@ -101,8 +102,10 @@ async def test_leaving_is_cancelled_in_any_pass(
         here.sandbox.inject(Call.SUBMIT, Delay(0.005, processed=at % 3 == 0))
         seen = here.prepare(receiver=receiver, hook_passes=hook_passes)
         others: list[asyncio.Task[None]] = []
+        before = running()
         leaving = asyncio.create_task(inside(seen, others))
         await cancelled(leaving, begun + 2 + at, AGAIN[at // 2 % 5])
+        assert running() <= {*before, *others}, "it went on behind its caller's back"
         async with asyncio.timeout(HANGS_AFTER_S):
             await asyncio.wait(others)
         here.sandbox.clear_faults()
