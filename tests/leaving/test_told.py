@@ -154,6 +154,35 @@ async def test_a_time_out_round_submit_loses_no_id(
     assert vars(warned[0])["task_id"] == charge.task_id
 
 
+@pytest.mark.parametrize("leave", [False, True], ids=["cancelled", "left"])
+async def test_what_was_not_sent_yet_is_kept_back(
+    sandbox: Sandbox, told: list[Observation], *, leave: bool
+) -> None:
+    """While its connection is being made: nothing goes out any more, and nothing is uncertain."""
+    free, reached = asyncio.Event(), asyncio.Event()
+
+    async def slow(*_: object) -> None:
+        reached.set()
+        await swallowing(free, 1)  # not even when it is told to stop
+
+    trace = aiohttp.TraceConfig()
+    trace.on_connection_create_start.append(slow)
+    async with aiohttp.ClientSession(trace_configs=[trace]) as client:
+        async with quick(sandbox, client_session=client, observers=[told.append]) as suno:
+            call = asyncio.create_task(suno.submit(song()))
+            await reached.wait()
+            if not leave:
+                call.cancel()
+                await within_a_second(asyncio.wait({call}))
+                free.set()
+                await asyncio.sleep(0.05)
+        free.set()
+        await within_a_second(asyncio.wait({call}))
+        await asyncio.sleep(0.05)
+    assert sandbox.submissions == of_kind(told, Sent | Uncertain) == []
+    assert call.cancelled() or isinstance(call.exception(), SessionClosed)
+
+
 # --- on_submitted ---------------------------------------------------------------------------------
 
 Hook = Callable[[str, AddInstrumentalRequest, datetime], Awaitable[object] | None]
