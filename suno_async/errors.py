@@ -14,16 +14,6 @@ if TYPE_CHECKING:  # the models import this module
 class SunoError(Exception):
     """The root of all errors of this library; they can be copied and pickled."""
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _remade, (type(self), self.args, self.__dict__)
-
-
-def _remade(cls: type[SunoError], args: tuple[Any, ...], state: dict[str, Any]) -> SunoError:
-    """Make an error anew; attributes that are given by name alone are not in `args`' places."""
-    error = cls.__new__(cls, *args)
-    error.__dict__.update(state)
-    return error
-
 
 @define(slots=False)
 class InvalidRequest(SunoError, ValueError):

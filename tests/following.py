@@ -69,9 +69,18 @@ def running() -> set[asyncio.Task[Any]]:
 
 
 def _of_the_service(task: asyncio.Task[Any]) -> bool:
-    code = getattr(task.get_coro(), "cr_code", None)
+    work = task.get_coro()
+    code = getattr(work, "cr_code", None)
     file = getattr(code, "co_filename", "")
+    if getattr(code, "co_name", "") == "write_bytes":  # of aiohttp's, for either side
+        frame = getattr(work, "cr_frame", None)
+        return frame is None or not _to_the_service(frame.f_locals["self"].url.path)
     return "/suno_async/sandbox/" in file or file.endswith("/aiohttp/web_protocol.py")
+
+
+def _to_the_service(path: str) -> bool:
+    """Tell whether a request goes to the API, and not from the sandbox to a receiver."""
+    return path.startswith(("/api/", "/file-upload/"))
 
 
 @asynccontextmanager

@@ -268,7 +268,6 @@ async def test_slots_are_shared(world: World) -> None:
     assert [round(at) for at in arrivals(world)] == [0, 0, 1, 1, 2, 2]
 
 
-@pytest.mark.xfail(reason="each session spaces its polls by itself")
 async def test_polls_are_shared(world: World) -> None:
     """Looks of both sessions are spaced as the account allows."""
     limits = AccountLimits(polls_per_second=0.5)
