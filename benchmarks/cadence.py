@@ -104,12 +104,15 @@ def compare_models(count: int) -> list[list[object]]:
     for name, model in MODELS.items():
         for hours in (0.0, model.hours_share):
             lives = _with_hours(model, hours).draw(count)
+            fixed = [run(lives, FixedInterval(t)) for t in (1.0, 3.0, 5.0, 30.0)]
+            fixed.append(run(lives, Growing(3)))
             for aim in EXPONENTS:
-                points = hazard_curve(lives, aim)
-                ratios = [against_fixed(lives, points, t) for t in (1.0, 3.0, 5.0)]
-                ratios.append(against_fixed(lives, patient_curve(lives, aim), 30.0))
-                growing = run(lives, Growing(3))
-                ratios.append(polls_at(points, growing.mean_s) / growing.polls)
+                points, patient = hazard_curve(lives, aim), patient_curve(lives, aim)
+                curves = (points, points, points, patient, points)
+                ratios = [
+                    polls_at(each, f.mean_s) / f.polls
+                    for each, f in zip(curves, fixed, strict=True)
+                ]
                 head = [name, "yes" if hours else "no", EXPONENTS[aim]]
                 rows.append([*head, *(f"{ratio:.2f}" for ratio in ratios)])
     return rows

@@ -31,8 +31,9 @@ from suno_async import (
     CallbackReceiver,
     InstrumentalTask,
     SunoSession,
+    VirtualClock,
 )
-from suno_async.sandbox import Call, DropAfter, Sandbox, TaskScript, Timings
+from suno_async.sandbox import Call, CallbackScript, DropAfter, Sandbox, TaskScript, Timings
 
 TASKS = 100
 WATCHED = 1000
@@ -99,6 +100,67 @@ async def _delays(with_callbacks: bool, tasks: int, pace: float) -> dict[str, An
             "p95_s": cuts[94],
             "p99_s": cuts[98],
             "polls_per_task": len(sandbox.polls) / tasks,
+        }
+
+
+# --- callbacks that stop --------------------------------------------------------------------------
+
+
+def stopping(learning: int, tasks: int) -> dict[str, dict[str, float]]:
+    """Let callbacks stop after some tasks, in virtual time; tell how late the next tasks are."""
+    return {
+        "callbacks stop": asyncio.run(_stopping(learning, tasks, True)),
+        "callbacks stop, one task at a time": asyncio.run(_stopping(learning, -tasks // 5, True)),
+        "the same tasks without a receiver": asyncio.run(_stopping(learning, tasks, False)),
+    }
+
+
+async def _stopping(learning: int, tasks: int, called: bool) -> dict[str, float]:
+    clock = VirtualClock()
+    async with (
+        Sandbox(clock=clock, submissions_per_window=None, timings=Timings(), seed=1) as sandbox,
+        receiving() as receiver,
+        SunoSession(
+            sandbox.api_key,
+            base_url=sandbox.base_url,
+            receiver=receiver if called else None,
+            submissions_per_window=(100_000, 1),
+            clock=clock,
+        ) as session,
+    ):
+
+        async def follow(quiet: bool) -> list[float]:
+            if quiet:
+                sandbox.script(TaskScript(callbacks=CallbackScript(send=False)))
+            task = await session.submit(REQUEST)
+            course = sandbox.tasks[task.task_id]
+            return [
+                (event.observed_at - task.submitted_at).total_seconds()
+                - course.moment(event.stage.position + 1).after_s
+                async for event in task.events()
+            ]
+
+        async def all_of_them() -> list[float]:
+            await asyncio.gather(*(follow(quiet=False) for _ in range(learning)))
+            if tasks < 0:
+                return [late async for late in one_by_one()]
+            told = await asyncio.gather(*(follow(quiet=True) for _ in range(tasks)))
+            return [late_s for each in told for late_s in each]
+
+        async def one_by_one() -> AsyncIterator[float]:
+            """Earn the trust again between two tasks without callbacks."""
+            for _ in range(-tasks):
+                for late_s in await follow(quiet=True):
+                    yield late_s
+                await asyncio.gather(*(follow(quiet=False) for _ in range(learning // 4)))
+
+        late_s = await clock.run(all_of_them(), idle=sandbox.idle, settle_passes=50)
+        cuts = quantiles(late_s, n=100)
+        return {
+            "median_s": median(late_s),
+            "p95_s": cuts[94],
+            "p99_s": cuts[98],
+            "most_s": max(late_s),
         }
 
 
@@ -274,6 +336,13 @@ def main(argv: list[str]) -> None:
             for name, figure in ways.items()
         ],
     )
+    stopped = report.in_fresh_process(stopping, 40, options.tasks)
+    report.table(
+        "callbacks stop after 40 tasks, in virtual time: seconds from stage to event; aim: no task"
+        " is later by more than one ceiling interval, 20 s",
+        ("way", "median", "p95", "p99", "latest"),
+        [(name, *(f"{value:.1f}" for value in each.values())) for name, each in stopped.items()],
+    )
     stormy = report.in_fresh_process(storm, options.watched, options.storm)
     report.table(
         f"{options.storm} bad callbacks while {options.watched} tasks are watched; aim: p99 50 ms",
@@ -292,7 +361,9 @@ def main(argv: list[str]) -> None:
     )
     lost = report.in_fresh_process(lost_answers, 200)
     report.table("200 lost answers; aim: 200 of each", tuple(lost), [tuple(lost.values())])
-    report.save("callbacks", {"ways": ways, "storm": stormy, "lost_answers": lost})
+    report.save(
+        "callbacks", {"ways": ways, "stopped": stopped, "storm": stormy, "lost_answers": lost}
+    )
 
 
 if __name__ == "__main__":

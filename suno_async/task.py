@@ -75,14 +75,19 @@ class InstrumentalTask:
         """Yield `text`, `first` and `complete` as they are reached: each once, in this order.
 
         A late reader begins with the stages that are known already. A stage that was jumped over
-        comes with `inferred=True`. After `complete` the iterator ends. Failures of single polls
-        only slow it down.
+        comes with `inferred=True`. `complete` means audio; after it the iterator ends. Failures of
+        single polls only slow it down, and what single answers say of an end must persist.
 
         Raises:
-            GenerationFailed: The service gave up, after the stages that were reached.
+            GenerationFailed: The service gave up, after the stages that were reached; the error
+                has the tracks that were finished.
+            AudioMissing: For ten minutes the service called the task complete, and no track had
+                its audio.
             TaskExpired: The 14 days are over.
             TaskNotFound: The service has not known the task for a minute.
-            AuthenticationError: The key is not valid any more; the error carries the task id.
+            ApiError: The service has refused to tell for a minute, as with a key that is not valid
+                any more; the error carries the task id.
+            UnexpectedError: A hook of your own client session has failed for a minute.
             SessionClosed: The session was left.
         """
         waiter = _Waiter(EVERY_STAGE)
@@ -104,15 +109,19 @@ class InstrumentalTask:
             timeout: The longest wait; a number is seconds, None waits until the task expires.
 
         Returns:
-            The final details, normally with two tracks.
+            The final details, normally with two tracks; each of them has its audio.
 
         Raises:
             InvalidRequest: The time-out is no length of time.
             WatchTimeout: The time-out ended; the task goes on.
-            GenerationFailed: The service gave up.
+            GenerationFailed: The service gave up; the error has the tracks that were finished.
+            AudioMissing: For ten minutes the service called the task complete, and no track had
+                its audio.
             TaskExpired: The 14 days are over.
             TaskNotFound: The service has not known the task for a minute.
-            AuthenticationError: The key is not valid any more; the error carries the task id.
+            ApiError: The service has refused to tell for a minute, as with a key that is not valid
+                any more; the error carries the task id.
+            UnexpectedError: A hook of your own client session has failed for a minute.
             SessionClosed: The session was left.
         """
         waiter = _Waiter(ONLY_COMPLETE)
@@ -149,6 +158,8 @@ class InstrumentalTask:
 
     async def details(self) -> TaskDetails:
         """Look at the task now, within the service's limit of 3 looks a second.
+
+        It takes its turn among all polls. What a single answer cannot prove is asked three times.
 
         Returns:
             What the service says; `PENDING` in the first minute while there is no record yet.

@@ -14,6 +14,7 @@ from aiohttp import web
 
 from suno_async import (
     AddInstrumentalRequest,
+    AuthenticationError,
     BatchProgress,
     ContentRejected,
     FixedInterval,
@@ -26,10 +27,10 @@ from suno_async import (
     SourceUnavailable,
     SubmissionUncertain,
     SunoSession,
-    TaskExpired,
     UnexpectedError,
     ValidationFailed,
 )
+from suno_async.errors import AudioMissing
 from suno_async.sandbox import (
     Call,
     DropAfter,
@@ -198,11 +199,24 @@ async def test_a_failed_task_keeps_what_it_had(world: World) -> None:
 async def test_a_watch_without_verdict_keeps_the_last_details(world: World) -> None:
     """An outcome whose watch ended without final details has those of its last stage."""
     world.sandbox.script(TaskScript(stages=[("TEXT_SUCCESS", 20)]))
-    async with world.session() as suno:
-        (outcome,) = await world.run(outcomes(suno, songs(1)))
-    assert isinstance(outcome.error, TaskExpired)
+    async with world.session(cadence=EVERY_3_S) as suno:
+        waiting = asyncio.create_task(outcomes(suno, songs(1)))
+        await world.pass_time(30)
+        world.sandbox.inject(Call.DETAILS, EnvelopeError(401), times=None)
+        (outcome,) = await world.run(waiting)
+    assert isinstance(outcome.error, AuthenticationError)
     assert outcome.details is not None
     assert outcome.details.status == "TEXT_SUCCESS"
+
+
+async def test_a_task_without_audio_is_not_ok(world: World) -> None:
+    """Invariant 3: called complete for ten minutes, and no track has its audio."""
+    world.sandbox.script(TaskScript(stages=[("TEXT_SUCCESS", 20), ("CALLBACK_EXCEPTION", 30)]))
+    async with world.session(cadence=EVERY_3_S) as suno:
+        (outcome,) = await world.run(outcomes(suno, songs(1)))
+    assert isinstance(outcome.error, AudioMissing)
+    assert outcome.details is not None
+    assert outcome.details.status == "CALLBACK_EXCEPTION"
 
 
 async def test_a_surprise_ends_one_request_only(world: World) -> None:
