@@ -220,6 +220,7 @@ async def simulate(
         limits=limits,
         observers=nobody,
         counts=Counts(),
+        on_complete=lambda _: None,
     )
     left = len(lives)
     polls_at: dict[int, int] = {}

@@ -17,7 +17,7 @@ from suno_async.errors import (
     TaskNotFound,
     UnexpectedError,
 )
-from suno_async.models import TaskDetails
+from suno_async.models import TaskDetails, Track
 from suno_async.observe import Counts, Ended, Observers, Polled, StageReached
 from suno_async.pace import Pace
 from suno_async.progress import is_of_another_task
@@ -28,6 +28,7 @@ from suno_async.wire import Answer, read_details
 # under the name that callers configure: it is the watcher that speaks
 _log = logging.getLogger("suno_async.watcher")
 
+OnComplete = Callable[[tuple[Track, ...]], object]
 Looks = list["asyncio.Future[Seen]"] | None
 
 
@@ -41,6 +42,7 @@ class Answers:
         clock: Where time comes from.
         observers: Told of everything.
         counts: Counts what failed.
+        on_complete: Told of the tracks of each task that becomes complete.
 
     Attributes:
         watched: How many tasks that go on have readers.
@@ -54,6 +56,7 @@ class Answers:
         clock: Clock,
         observers: Observers,
         counts: Counts,
+        on_complete: OnComplete,
     ) -> None:
         self._pace = pace
         self._pause = pause
@@ -61,6 +64,7 @@ class Answers:
         self._clock = clock
         self._observers = observers
         self._counts = counts
+        self._on_complete = on_complete
         self._troubled = False
         self.watched: int = 0
 
@@ -162,6 +166,8 @@ class Answers:
         if ends:
             self.watched -= bool(watch.readers)
             watch.doubts = watch.context = None
+            if watch.ending is None and watch.details is not None:
+                self._on_complete(watch.details.tracks)
         if self._observers:
             for event in watch.events[reached:]:
                 self._observers.tell(StageReached(event))

@@ -186,17 +186,6 @@ class SunoSession:
             self._clock, self._policy, self._limits, self._owner.sleep, self._observers
         )
         self._submitter = self._make_submitter()
-        self._watcher = Watcher(
-            transport=self._transport,
-            cadence=self._cadence,
-            pause=self._pause,
-            policy=self._policy,
-            clock=self._clock,
-            owner=self._owner,
-            limits=self._limits,
-            observers=self._observers,
-            counts=self._counts,
-        )
         self._media = Media(
             transport=self._transport,
             base_url=self._base_url,
@@ -208,6 +197,18 @@ class SunoSession:
             observers=self._observers,
             max_bytes=self._max_download_bytes,
             user_agent=self._user_agent,
+        )
+        self._watcher = Watcher(
+            transport=self._transport,
+            cadence=self._cadence,
+            pause=self._pause,
+            policy=self._policy,
+            clock=self._clock,
+            owner=self._owner,
+            limits=self._limits,
+            observers=self._observers,
+            counts=self._counts,
+            on_complete=self._media.complete,
         )
         self._room = Places(self._max_in_flight)
         await self._transport.__aenter__()

@@ -12,7 +12,7 @@ from datetime import datetime
 from functools import partial
 from weakref import WeakValueDictionary, ref
 
-from suno_async.answers import Answers, show
+from suno_async.answers import Answers, OnComplete, show
 from suno_async.cadence import Cadence
 from suno_async.clock import Clock
 from suno_async.errors import SessionClosed, SunoError
@@ -44,6 +44,7 @@ class Watcher:
         limits: What the account allows.
         observers: Told of everything.
         counts: Counts the polls.
+        on_complete: Told of the tracks of each task that becomes complete.
     """
 
     def __init__(
@@ -58,13 +59,14 @@ class Watcher:
         limits: AccountLimits,
         observers: Observers,
         counts: Counts,
+        on_complete: OnComplete,
     ) -> None:
         self._pause = pause
         self._policy = policy
         self._clock = clock
         self._owner = owner
         self._pace = Pace(cadence, self._look_at_spared)
-        self._answers = Answers(self._pace, pause, policy, clock, observers, counts)
+        self._answers = Answers(self._pace, pause, policy, clock, observers, counts, on_complete)
         self._pollers = Pollers(
             transport, self._pace, self._answers, pause, policy, clock, limits, counts
         )

@@ -214,6 +214,7 @@ async def watch_all(
         limits=limits,
         observers=observers,
         counts=Counts(),
+        on_complete=lambda _: None,
     )
     watching = Watching(clock, watcher)
     begun = [watching.begin(position, story) for position, story in enumerate(stories)]
