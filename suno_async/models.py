@@ -254,7 +254,7 @@ class Track(_Readable):
     @property
     def has_audio(self) -> bool:
         """Whether the finished audio is anywhere: under `audio_url` or its source alone."""
-        return bool(self.audio_urls)
+        return bool(self.audio_url or self.source_audio_url)
 
 
 def _error_code(value: int | str | None) -> int | str | None:

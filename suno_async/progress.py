@@ -26,7 +26,15 @@ from suno_async.errors import (
     TaskNotFound,
 )
 from suno_async.hints import Hints
-from suno_async.models import RETENTION, CallbackNotice, Stage, StageEvent, TaskDetails, TaskStatus
+from suno_async.models import (
+    RETENTION,
+    CallbackNotice,
+    Stage,
+    StageEvent,
+    TaskDetails,
+    TaskStatus,
+    Track,
+)
 from suno_async.verdict import Sight, judge_look
 
 RETENTION_S = RETENTION.total_seconds()
@@ -318,7 +326,7 @@ class Progress:
 
     def _conclude(self, details: TaskDetails, now_s: float, at: datetime) -> tuple[Passage, ...]:
         """End a task whose status and audio do not agree with what audio there is."""
-        finished = self._finished.finished
+        finished = self._finished
         if not finished:
             self.looked_s = now_s
             self.ending, self.details = AudioMissing(self.task_id, details), details
@@ -329,17 +337,16 @@ class Progress:
 
     def _keep_best(self, details: TaskDetails) -> None:
         """Keep the audio of a record whose tracks no event may hold, should later ones lack it."""
-        if details.tracks and len(details.finished) > len(self._finished.finished):
+        if details.tracks and len(details.finished) > len(self._finished):
             self.best = details
 
     @property
-    def _finished(self) -> TaskDetails:
-        """The answer with the most finished tracks."""
-        known = [event.details for event in self.events]
+    def _finished(self) -> tuple[Track, ...]:
+        """The finished tracks of the answer with the most."""
+        known = [event.details.finished for event in self.events]
         if self.best is not None:
-            known.append(self.best)
-        nothing = TaskDetails(self.task_id, TaskStatus.PENDING)
-        return max(known, key=lambda details: len(details.finished), default=nothing)
+            known.append(self.best.finished)
+        return max(known, key=len, default=())
 
     def _complement(self, details: TaskDetails) -> None:
         """Let a complete task's result have what came later: tracks that were given up."""
@@ -375,7 +382,10 @@ def _read(details: TaskDetails) -> tuple[Stage | None, Doubt | None]:
 
 
 def _failure(
-    task_id: str, details: TaskDetails, finished: TaskDetails, scrub: Callable[[str], str]
+    task_id: str,
+    details: TaskDetails,
+    finished: tuple[Track, ...],
+    scrub: Callable[[str], str],
 ) -> GenerationFailed:
     # docs: 400 lyrics copyrighted, 413 the audio matches an existing work, 531 refunded
     rejected = details.status == TaskStatus.SENSITIVE_WORD_ERROR or details.error_code in {400, 413}
@@ -386,5 +396,5 @@ def _failure(
         details.error_code,
         scrub(message) if message is not None else None,
         details.error_code == 531,
-        finished.finished,
+        finished,
     )

@@ -4,8 +4,7 @@ import asyncio
 import logging
 import time
 import zlib
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self, cast
 
@@ -153,6 +152,8 @@ class Transport:
                 "Cache-Control": "no-cache",
             }
         )
+        self._post_headers = self._headers.copy()
+        self._post_headers["Content-Type"] = "application/json"
         self._base_url = URL(base_url, encoded=True)
         self._clock = clock
         self._theirs = client_session
@@ -287,12 +288,12 @@ class Transport:
         cause: Exception | None = None
         try:
             async with (
-                _what_came_is_read(self._timeout_s),
+                _WhatCameIsRead(self._timeout_s),
                 session.request(
                     "POST",
                     self._url(path),
                     data=body,
-                    headers={**self._headers, "Content-Type": "application/json"},
+                    headers=self._post_headers,
                     timeout=self._connect_timeout,
                     allow_redirects=False,
                     raise_for_status=False,
@@ -385,29 +386,41 @@ class Transport:
         )
 
 
-@asynccontextmanager
-async def _what_came_is_read(timeout_s: float) -> AsyncIterator[None]:
-    """Raise TimeoutError when the block takes too long, and what has come was read before.
+class _WhatCameIsRead:
+    """Raises TimeoutError when a block takes too long, and what has come was read before.
 
     A time-out that is due at the same time as an answer would win otherwise: after the process
     stood still, both are.
+
+    Args:
+        timeout_s: How long it may take.
     """
-    loop = asyncio.get_running_loop()
-    timer: asyncio.Handle | None = None
 
-    def due(passes_left: int) -> None:
-        nonlocal timer
+    def __init__(self, timeout_s: float) -> None:
+        self._timeout_s = timeout_s
+        self._loop = asyncio.get_running_loop()
+        self._limit = asyncio.timeout(None)
+        self._timer: asyncio.Handle | None = None
+
+    async def __aenter__(self) -> None:
+        await self._limit.__aenter__()
+        self._timer = self._loop.call_later(self._timeout_s, self._due, LAST_PASSES)
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        await self._limit.__aexit__(kind, error, trace)
+
+    def _due(self, passes_left: int) -> None:
         if passes_left:
-            timer = loop.call_soon(due, passes_left - 1)
+            self._timer = self._loop.call_soon(self._due, passes_left - 1)
         else:
-            limit.reschedule(loop.time())
-
-    async with asyncio.timeout(None) as limit:
-        timer = loop.call_later(timeout_s, due, LAST_PASSES)
-        try:
-            yield
-        finally:
-            timer.cancel()
+            self._limit.reschedule(self._loop.time())
 
 
 async def _whole(response: aiohttp.ClientResponse) -> bytes:

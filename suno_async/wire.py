@@ -7,7 +7,7 @@ Nothing here does input or output: bytes in, values or exceptions out. The servi
 
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar, cast
@@ -211,16 +211,21 @@ def find_task_id(answer: Answer) -> str | None:
         posted = loads(answer.body)
     except (ValueError, RecursionError):
         return None
-    top = _inside(posted)
-    data = [inner for place in top for inner in _inside(place.get("data"))]
-    deeper = [
-        inner for place in (*data, *top) for value in place.values() for inner in _inside(value)
-    ]
-    for place in (*data, *top, *deeper):
+    for place in _places(_inside(posted)):
         task_id = _text(place.get("taskId")) or _text(place.get("task_id"))
         if task_id is not None and task_id.strip():
             return task_id
     return None
+
+
+def _places(top: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Give the objects of an answer in the order in which they are asked; most end at the first."""
+    data = [inner for place in top for inner in _inside(place.get("data"))]
+    yield from data
+    yield from top
+    for place in (*data, *top):
+        for value in place.values():
+            yield from _inside(value)
 
 
 def _inside(value: object) -> list[dict[str, Any]]:

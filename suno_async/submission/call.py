@@ -85,7 +85,9 @@ class PaidCall:
         self._attempt = 0
         self._body: OneTimeBody | None = None
         self._turn: Turn | None = None
-        self._outcome: asyncio.Future[Ending] | None = None
+        self._begun = False
+        self._ending: Ending | None = None
+        self._waiter: asyncio.Future[None] | None = None
         self._settled = False
         self._cancelled = False
         self._reconciling: asyncio.Future[None] | None = None
@@ -103,7 +105,7 @@ class PaidCall:
     @property
     def under_way(self) -> bool:
         """Whether an attempt has begun and not ended."""
-        return self._outcome is not None and not self._outcome.done()
+        return self._begun and self._ending is None
 
     @property
     def proved(self) -> bool:
@@ -118,29 +120,29 @@ class PaidCall:
         self._attempt = self._tasks.attempt = self._attempt + 1
         self._body = None
         self._turn = turn
-        self._outcome = loop.create_future()
+        self._begun, self._ending = True, None
         sending = loop.create_task(self._send(turn))
         sending.add_done_callback(lambda ended: self._over(ended, turn))
         return sending
 
     async def ended(self, sending: "asyncio.Task[None]") -> Ending:
         """Wait for an attempt; if its caller is cancelled, what is sent goes on without it."""
-        assert self._outcome is not None  # noqa: S101 - it has begun
-        try:
-            await asyncio.wait([self._outcome])
-        except asyncio.CancelledError:
-            self._abandon(sending)
-            raise
-        return self._outcome.result()
+        while self._ending is None:
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiter
+            except asyncio.CancelledError:
+                self._abandon(sending)
+                raise
+        return self._ending
 
     def _abandon(self, sending: "asyncio.Task[None]") -> None:
         self._tasks.awaited = False
-        if self._outcome is not None and self._outcome.done():
-            ending = self._outcome.result()
-            if ending.task_id is not None:
-                self._around.reports.unclaimed(self.request, ending.task_id)
+        if self._ending is not None:
+            if self._ending.task_id is not None:
+                self._around.reports.unclaimed(self.request, self._ending.task_id)
             else:
-                self.tell_refused(ending, None)
+                self.tell_refused(self._ending, None)
         elif self.sent:
             self._around.reports.abandoned(self.request)
         else:
@@ -300,8 +302,10 @@ class PaidCall:
     # --- its end ----------------------------------------------------------------------------------
 
     def _finish(self, ending: Ending) -> None:
-        if self._outcome is not None and not self._outcome.done():
-            self._outcome.set_result(ending)
+        if self.under_way:
+            self._ending = ending
+            if self._waiter is not None:
+                _fulfil(self._waiter)
             if not self._tasks.awaited:
                 self.tell_refused(ending, None)
 

@@ -3,8 +3,7 @@
 from pathlib import Path
 
 from suno_async.sandbox import Call, HttpError
-
-from ..world import World, song
+from tests.world import World, song
 
 
 async def test_a_file_that_is_late_is_waited_for(world: World, tmp_path: Path) -> None:
