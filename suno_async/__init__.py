@@ -4,57 +4,61 @@ An asyncio client for the Add Instrumental endpoint of the Apikley Suno API. Beg
 `SunoSession`.
 """
 
-from suno_async.cadence import Cadence, FixedInterval, Growing, HazardPaced
-from suno_async.callbacks import CallbackReceiver
-from suno_async.clock import Clock, SystemClock, VirtualClock
-from suno_async.errors import (
-    ApiError,
-    AudioMissing,
-    AuthenticationError,
-    CallbackRejected,
-    Conflict,
-    ConnectionFailed,
-    ContentRejected,
-    GenerationFailed,
-    InsufficientCredits,
-    InvalidRequest,
-    Maintenance,
-    NotFound,
-    NotSubmitted,
-    ProtocolError,
-    RateLimited,
-    ServerError,
-    SessionClosed,
-    SourceUnavailable,
-    SubmissionUncertain,
-    SunoError,
-    TaskError,
-    TaskExpired,
-    TaskNotFound,
-    UnexpectedError,
-    ValidationFailed,
-    WatchTimeout,
-)
-from suno_async.limits import AccountLimits
-from suno_async.models import (
-    AddInstrumentalRequest,
-    BatchProgress,
-    CallbackNotice,
-    Model,
-    Outcome,
-    Stage,
-    StageEvent,
-    TaskDetails,
-    TaskStatus,
-    Track,
-    VocalGender,
-)
-from suno_async.observe import Observation, Observer, SessionStats
-from suno_async.retry import RetryPolicy
-from suno_async.session import SunoSession
-from suno_async.storage import from_json, to_json
-from suno_async.task import InstrumentalTask
-from suno_async.webhook import ReplayGuard, parse_callback
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from suno_async.cadence import Cadence, FixedInterval, Growing, HazardPaced
+    from suno_async.callbacks import CallbackReceiver
+    from suno_async.clock import Clock, SystemClock, VirtualClock
+    from suno_async.errors import (
+        ApiError,
+        AudioMissing,
+        AuthenticationError,
+        CallbackRejected,
+        Conflict,
+        ConnectionFailed,
+        ContentRejected,
+        GenerationFailed,
+        InsufficientCredits,
+        InvalidRequest,
+        Maintenance,
+        NotFound,
+        NotSubmitted,
+        ProtocolError,
+        RateLimited,
+        ServerError,
+        SessionClosed,
+        SourceUnavailable,
+        SubmissionUncertain,
+        SunoError,
+        TaskError,
+        TaskExpired,
+        TaskNotFound,
+        UnexpectedError,
+        ValidationFailed,
+        WatchTimeout,
+    )
+    from suno_async.limits import AccountLimits
+    from suno_async.models import (
+        AddInstrumentalRequest,
+        BatchProgress,
+        CallbackNotice,
+        Model,
+        Outcome,
+        Stage,
+        StageEvent,
+        TaskDetails,
+        TaskStatus,
+        Track,
+        VocalGender,
+    )
+    from suno_async.observe import Observation, Observer, SessionStats
+    from suno_async.retry import RetryPolicy
+    from suno_async.session import SunoSession
+    from suno_async.storage import from_json, to_json
+    from suno_async.task import InstrumentalTask
+    from suno_async.webhook import ReplayGuard, parse_callback
 
 __version__ = "0.1.0"
 
@@ -116,3 +120,36 @@ __all__ = [
     "parse_callback",
     "to_json",
 ]
+
+# where the public names are, in the order in which they are looked for
+_HOMES = (
+    "errors",
+    "models",
+    "clock",
+    "observe",
+    "limits",
+    "cadence",
+    "retry",
+    "storage",
+    "webhook",
+    "callbacks",
+    "session",
+    "task",
+)
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name when it is first asked for: every run of pytest imports the package."""
+    if name in _HOMES:
+        return import_module(f"{__name__}.{name}")
+    if name in __all__:
+        for home in _HOMES:
+            found = getattr(import_module(f"{__name__}.{home}"), name, None)
+            if found is not None:
+                globals()[name] = found
+                return found
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -7,13 +7,16 @@ from pathlib import Path
 
 import pytest
 
+import suno_async
+
 ROOT = Path(__file__).parent.parent
 EXTRAS = ["typer", "rich", "jinja2", "click", "dbos", "pytest", "hypothesis", "fastapi", "uvicorn"]
 
 
 def after_import(report: str, before: str = "pass") -> object:
-    """Import the library in a fresh interpreter; return what the expression says then."""
-    code = f"import json, sys\n{before}\nimport suno_async\nprint(json.dumps({report}))"
+    """Import everything public in a fresh interpreter; return what the expression says then."""
+    code = f"import json, sys\n{before}\nimport suno_async\nfrom suno_async import *\n"
+    code += f"print(json.dumps({report}))"
     run = subprocess.run(  # noqa: S603 - our own interpreter
         [sys.executable, "-W", "error", "-c", code],
         cwd=ROOT,
@@ -66,3 +69,25 @@ def test_invariant_10_no_extra_is_needed(extra: str) -> None:
 def test_everything_public_can_be_imported() -> None:
     """What `__all__` promises is there."""
     assert after_import("[n for n in suno_async.__all__ if not hasattr(suno_async, n)]") == []
+
+
+def test_a_name_is_loaded_when_it_is_asked_for() -> None:
+    """The bare import loads nothing: in every run of pytest on a machine the plugin brings it."""
+    code = "import sys, suno_async; print([name for name in sys.modules if 'aiohttp' in name])"
+    code += "; suno_async.InvalidRequest, suno_async.errors.InvalidRequest; print(dir(suno_async))"
+    run = subprocess.run(  # noqa: S603 - our own interpreter
+        [sys.executable, "-W", "error", "-c", code],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    first, second = run.stdout.splitlines()
+    assert first == "[]"
+    assert "'SunoSession'" in second
+
+
+def test_what_is_not_public_is_not_there() -> None:
+    """A name that no module has is an `AttributeError` like any other."""
+    with pytest.raises(AttributeError, match="module 'suno_async' has no attribute 'nothing'"):
+        _ = suno_async.nothing

@@ -1,5 +1,7 @@
 """What users of the library get for their own tests."""
 
+from pathlib import Path
+
 import pytest
 
 pytest_plugins = ["pytester"]
@@ -22,8 +24,9 @@ async def test_a_song(suno_session, suno_sandbox):
 
 @pytest.fixture(autouse=True)
 def _no_other_plugins(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whether the library is installed or not, its plugin is loaded once: by name."""
+    """Whether the library is installed or not, this one's plugin is loaded once: by name."""
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent.parent))
 
 
 @pytest.mark.parametrize(("mode", "mark"), [("auto", ""), ("strict", "@pytest.mark.asyncio")])
@@ -45,9 +48,13 @@ def test_a_missing_pytest_asyncio_is_named(pytester: pytest.Pytester) -> None:
     result.stdout.fnmatch_lines(["*suno_session needs pytest-asyncio: pip install pytest-asyncio*"])
 
 
-def test_loading_the_plugin_loads_no_sandbox(pytester: pytest.Pytester) -> None:
-    """A test run that does not ask for the fixtures does not pay for the sandbox."""
+def test_loading_the_plugin_loads_nothing(pytester: pytest.Pytester) -> None:
+    """A test run that does not ask for the fixtures pays neither for the sandbox nor for HTTP."""
     pytester.makepyfile(
-        "import sys\ndef test_nothing(): assert 'suno_async.sandbox' not in sys.modules\n"
+        "import sys\n"
+        "def test_nothing():\n"
+        "    loaded = {name for name in sys.modules if name.startswith('suno_async')}\n"
+        "    assert loaded == {'suno_async', 'suno_async.pytest_plugin'}\n"
+        "    assert 'aiohttp' not in sys.modules\n"
     )
     pytester.runpytest_subprocess(*ASYNCIO, *FIXTURES).assert_outcomes(passed=1)
