@@ -383,8 +383,7 @@ class SunoSession:
             raise InvalidRequest("task_id", task_id, "must be text that is not blank")
         if submitted_at is not None and submitted_at.tzinfo is None:
             raise InvalidRequest("submitted_at", submitted_at, "must have a time zone")
-        since = submitted_at.astimezone(UTC) if submitted_at is not None else None
-        return self._task(self._watcher.watch(task_id, since))
+        return self._task(self._watcher.watch(task_id, _in_utc(submitted_at)))
 
     async def details(self, task_id: str) -> TaskDetails:
         """Look at a task now, within the service's limit of 3 looks a second.
@@ -568,6 +567,16 @@ class SunoSession:
         return await self._owner.run(
             self._media.download_all(tracks, folder, covers=covers, concurrency=concurrency)
         )
+
+
+def _in_utc(submitted_at: datetime | None) -> datetime | None:
+    if submitted_at is None:
+        return None
+    try:
+        return submitted_at.astimezone(UTC)
+    except OverflowError as error:
+        rule = "must be a time that UTC has"
+        raise InvalidRequest("submitted_at", submitted_at, rule) from error
 
 
 def _checked_base_url(value: str) -> str:

@@ -1,7 +1,7 @@
 """The session: what it takes, when it is open, and what it asks of the account."""
 
 import asyncio
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import aiohttp
@@ -429,3 +429,14 @@ async def test_a_session_of_its_own_kind(world: World) -> None:
         assert other.sandbox.ledger == []
         assert await two.credits() == await one.credits() + 10
         assert task.task_id in world.sandbox.tasks
+
+
+@pytest.mark.parametrize("moment", [datetime.max, datetime.min], ids=str)
+async def test_a_time_that_utc_does_not_have_is_refused(
+    suno: SunoSession, moment: datetime
+) -> None:
+    """The last and the first day, in a zone in which UTC has not come or is gone."""
+    hours = -12 if moment == datetime.max else 12
+    far = moment.replace(tzinfo=timezone(timedelta(hours=hours)))
+    with pytest.raises(InvalidRequest, match="submitted_at must be a time that UTC has"):
+        suno.task("t1", far)
