@@ -3,20 +3,19 @@
 import asyncio
 import logging
 import time
-import zlib
-from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, Self
 
 import aiohttp
-from aiohttp.abc import AbstractStreamWriter
 from attrs import evolve
 from multidict import CIMultiDict
 from yarl import URL
 
+from suno_async.body import OneTimeBody
 from suno_async.clock import Clock
-from suno_async.errors import ConnectionFailed, ProtocolError, SunoError, UnexpectedError
+from suno_async.errors import ConnectionFailed, SunoError, UnexpectedError
 from suno_async.key import Masked, Scrubber
+from suno_async.reading import check_size, decoded, whole, withheld
 from suno_async.retry import read_retry_after
 from suno_async.wire import Answer, find_task_id, read_envelope
 
@@ -24,9 +23,6 @@ _log = logging.getLogger(__name__)
 
 # the longest time for DNS, TCP and TLS together
 CONNECT_S = 10.0
-
-# A longer answer is no answer of the service.
-LARGEST_ANSWER_BYTES = 8 * 1024 * 1024
 
 # what one header line may hold; aiohttp's own limit of 8 KB has hidden the answers of paid calls
 LARGEST_HEADER_BYTES = 256 * 1024
@@ -39,9 +35,6 @@ _MOST_HEADERS: dict[str, Any] = {"max_headers": 10_000} if _LIMITS_HEADERS else 
 # socket already is read first, also after a standstill of the whole process.
 LAST_PASSES = 20
 
-# how packed bytes begin, and no JSON
-_GZIP = b"\x1f\x8b"
-
 # Raised while a connection is being made, and only then.
 _NEVER_SENT = (
     aiohttp.ClientConnectorError,
@@ -51,67 +44,6 @@ _NEVER_SENT = (
 )
 
 _NETWORK = (aiohttp.ClientError, TimeoutError, OSError)
-
-
-class OneTimeBody(aiohttp.BytesPayload):
-    """The JSON body of a paid call, which is handed to one connection at the most.
-
-    So the body itself knows whether the service can have seen it, whatever exception is raised
-    by whom, and nobody can send it a second time: no retry of aiohttp's, of a middleware's, or of
-    a caller's own client session.
-
-    Args:
-        content: The JSON.
-        on_handed_out: Called once, right before a byte may go out.
-
-    Attributes:
-        sent: Whether a byte may have gone out. Somebody who reads the content, such as a
-            middleware that signs it, could send a copy: that counts too.
-    """
-
-    def __init__(self, content: bytes, on_handed_out: Callable[[], None]) -> None:
-        super().__init__(content, content_type="application/json")
-        self._on_handed_out = on_handed_out
-        self._spent = False
-        self.sent: bool = False
-
-    def revoke(self) -> bool:
-        """Keep the body from being sent; tell whether that came in time."""
-        self._spent = True
-        return not self.sent
-
-    def _hand_out(self) -> None:
-        if self._spent:
-            raise RuntimeError("a submission is sent once at the most")
-        self._spent = True
-        self._note_sent()
-
-    def _note_sent(self) -> None:
-        if not self.sent:
-            self.sent = True
-            self._on_handed_out()
-
-    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
-        """Read the content as text."""
-        self._note_sent()
-        return super().decode(encoding, errors)
-
-    async def as_bytes(self, encoding: str = "utf-8", errors: str = "strict") -> bytes:
-        """Read the content."""
-        self._note_sent()
-        return await super().as_bytes(encoding, errors)
-
-    async def write(self, writer: AbstractStreamWriter) -> None:
-        """Hand the body out, as older aiohttp asks for it."""
-        self._hand_out()
-        await super().write(writer)
-
-    async def write_with_length(
-        self, writer: AbstractStreamWriter, content_length: int | None
-    ) -> None:
-        """Hand the body out."""
-        self._hand_out()
-        await super().write_with_length(writer, content_length)
 
 
 class Transport:
@@ -258,7 +190,7 @@ class Transport:
                 auto_decompress=False,
                 max_field_size=LARGEST_HEADER_BYTES,
             ) as response:
-                answer = self._answer(response, await _whole(response))
+                answer = self._answer(response, await whole(response))
         except Exception as error:  # noqa: BLE001 - a caller's client session may raise anything
             cause = error
         else:
@@ -326,9 +258,9 @@ class Transport:
         try:
             async for chunk in response.content.iter_any():
                 received += chunk
-                _check_size(len(received), response)
+                check_size(len(received), response)
         finally:
-            received += _withheld(response.content)
+            received += withheld(response.content)
             partial.append(self._answer(response, bytes(received)))
 
     def _open(self, session: aiohttp.ClientSession) -> aiohttp.ClientSession:
@@ -338,7 +270,7 @@ class Transport:
 
     def _answer(self, response: aiohttp.ClientResponse, body: bytes) -> Answer:
         headers = response.headers
-        body = _decoded(body, headers.get("Content-Encoding", ""))
+        body = decoded(body, headers.get("Content-Encoding", ""))
         retry_after = headers.get("Retry-After")
         if retry_after is None:
             return Answer(response.status, body, None, self.scrub)
@@ -423,33 +355,6 @@ class _WhatCameIsRead:
             self._limit.reschedule(self._loop.time())
 
 
-async def _whole(response: aiohttp.ClientResponse) -> bytes:
-    """Read a body, unless it is too large."""
-    length = response.content_length
-    if length is not None:
-        _check_size(length, response)
-        return await response.read()
-    received = bytearray()
-    async for chunk in response.content.iter_any():
-        received += chunk
-        _check_size(len(received), response)
-    return bytes(received)
-
-
-def _check_size(size_bytes: int, response: aiohttp.ClientResponse) -> None:
-    if size_bytes > LARGEST_ANSWER_BYTES:
-        reason = f"the answer is larger than {LARGEST_ANSWER_BYTES // 1024**2} MiB"
-        raise ProtocolError(reason, response.status)
-
-
-def _withheld(content: aiohttp.StreamReader) -> bytes:
-    """Take what aiohttp keeps back of a body because of the error that ended it."""
-    if content.exception() is None:
-        return b""
-    content.set_exception(cast("BaseException", None))
-    return content.read_nowait()
-
-
 def _strip(error: BaseException) -> None:
     """Take the frames off failures of the network: their locals are the bytes on the way."""
     behind: BaseException | None = error
@@ -472,27 +377,6 @@ def _is_enough(partial: list[Answer]) -> bool:
     return bool(partial) and (
         find_task_id(partial[-1]) is not None or read_envelope(partial[-1]).code is not None
     )
-
-
-def _decoded(body: bytes, encoding: str) -> bytes:
-    """Undo an encoding that was not asked for; what the header says of it may be untrue."""
-    if body.startswith(_GZIP):
-        return _inflated(body, zlib.MAX_WBITS | 16) or body
-    if "deflate" in encoding.lower():
-        # with zlib's frame, or without (seen of old web servers)
-        return _inflated(body, zlib.MAX_WBITS) or _inflated(body, -zlib.MAX_WBITS) or body
-    return body
-
-
-def _inflated(body: bytes, wbits: int) -> bytes:
-    """Inflate as much as there is; nothing when it is not packed so."""
-    inflater = zlib.decompressobj(wbits)
-    try:
-        inflated = inflater.decompress(body, LARGEST_ANSWER_BYTES)
-    except zlib.error:
-        return b""
-    # without a frame much inflates to nonsense, but not to its end
-    return inflated if wbits > 0 or inflater.eof else b""
 
 
 def connection_failed(error: Exception) -> ConnectionFailed:

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from attrs import frozen
 
+from suno_async.body import OneTimeBody
 from suno_async.errors import (
     ConnectionFailed,
     SessionClosed,
@@ -16,7 +17,6 @@ from suno_async.limits import AccountLimits
 from suno_async.models import AddInstrumentalRequest, CallbackNotice
 from suno_async.submission.surroundings import Expectation, Gate, Surroundings
 from suno_async.submission.tasks import KnownTasks
-from suno_async.transport import OneTimeBody
 from suno_async.verdict import Verdict, judge_submission
 from suno_async.wire import Answer, find_task_id, read_envelope, refusal
 

@@ -1,0 +1,67 @@
+"""The body of a paid call: it can be handed out once, and knows whether it was."""
+
+from collections.abc import Callable
+
+import aiohttp
+from aiohttp.abc import AbstractStreamWriter
+
+
+class OneTimeBody(aiohttp.BytesPayload):
+    """The JSON body of a paid call, which is handed to one connection at the most.
+
+    So the body itself knows whether the service can have seen it, whatever exception is raised
+    by whom, and nobody can send it a second time: no retry of aiohttp's, of a middleware's, or of
+    a caller's own client session.
+
+    Args:
+        content: The JSON.
+        on_handed_out: Called once, right before a byte may go out.
+
+    Attributes:
+        sent: Whether a byte may have gone out. Somebody who reads the content, such as a
+            middleware that signs it, could send a copy: that counts too.
+    """
+
+    def __init__(self, content: bytes, on_handed_out: Callable[[], None]) -> None:
+        super().__init__(content, content_type="application/json")
+        self._on_handed_out = on_handed_out
+        self._spent = False
+        self.sent: bool = False
+
+    def revoke(self) -> bool:
+        """Keep the body from being sent; tell whether that came in time."""
+        self._spent = True
+        return not self.sent
+
+    def _hand_out(self) -> None:
+        if self._spent:
+            raise RuntimeError("a submission is sent once at the most")
+        self._spent = True
+        self._note_sent()
+
+    def _note_sent(self) -> None:
+        if not self.sent:
+            self.sent = True
+            self._on_handed_out()
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        """Read the content as text."""
+        self._note_sent()
+        return super().decode(encoding, errors)
+
+    async def as_bytes(self, encoding: str = "utf-8", errors: str = "strict") -> bytes:
+        """Read the content."""
+        self._note_sent()
+        return await super().as_bytes(encoding, errors)
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        """Hand the body out, as older aiohttp asks for it."""
+        self._hand_out()
+        await super().write(writer)
+
+    async def write_with_length(
+        self, writer: AbstractStreamWriter, content_length: int | None
+    ) -> None:
+        """Hand the body out."""
+        self._hand_out()
+        await super().write_with_length(writer, content_length)

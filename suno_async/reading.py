@@ -1,0 +1,67 @@
+"""What comes of an HTTP answer: bounded, unpacked, and what a broken frame holds back."""
+
+import zlib
+from typing import cast
+
+import aiohttp
+
+from suno_async.errors import ProtocolError
+
+# A longer answer is no answer of the service.
+LARGEST_ANSWER_BYTES = 8 * 1024 * 1024
+
+# how packed bytes begin, and no JSON
+_GZIP = b"\x1f\x8b"
+
+
+async def whole(response: aiohttp.ClientResponse) -> bytes:
+    """Read a body, unless it is too large."""
+    length = response.content_length
+    if length is not None:
+        check_size(length, response)
+        return await response.read()
+    received = bytearray()
+    async for chunk in response.content.iter_any():
+        received += chunk
+        check_size(len(received), response)
+    return bytes(received)
+
+
+def check_size(size_bytes: int, response: aiohttp.ClientResponse) -> None:
+    """Refuse more than an answer of the service can have.
+
+    Raises:
+        ProtocolError: It is more.
+    """
+    if size_bytes > LARGEST_ANSWER_BYTES:
+        reason = f"the answer is larger than {LARGEST_ANSWER_BYTES // 1024**2} MiB"
+        raise ProtocolError(reason, response.status)
+
+
+def withheld(content: aiohttp.StreamReader) -> bytes:
+    """Take what aiohttp keeps back of a body because of the error that ended it."""
+    if content.exception() is None:
+        return b""
+    content.set_exception(cast("BaseException", None))
+    return content.read_nowait()
+
+
+def decoded(body: bytes, encoding: str) -> bytes:
+    """Undo an encoding that was not asked for; what the header says of it may be untrue."""
+    if body.startswith(_GZIP):
+        return _inflated(body, zlib.MAX_WBITS | 16) or body
+    if "deflate" in encoding.lower():
+        # with zlib's frame, or without (seen of old web servers)
+        return _inflated(body, zlib.MAX_WBITS) or _inflated(body, -zlib.MAX_WBITS) or body
+    return body
+
+
+def _inflated(body: bytes, wbits: int) -> bytes:
+    """Inflate as much as there is; nothing when it is not packed so."""
+    inflater = zlib.decompressobj(wbits)
+    try:
+        inflated = inflater.decompress(body, LARGEST_ANSWER_BYTES)
+    except zlib.error:
+        return b""
+    # without a frame much inflates to nonsense, but not to its end
+    return inflated if wbits > 0 or inflater.eof else b""
