@@ -18,7 +18,7 @@ from suno_async.media.disk import Disk
 from suno_async.media.formats import AUDIO
 from suno_async.media.names import key_of
 from suno_async.sandbox import Sandbox
-from tests.world import EAGER, song
+from tests.world import EAGER, session_for, song
 
 T = TypeVar("T")
 
@@ -28,10 +28,13 @@ TINY = BODY[:40]
 ROOT = os.geteuid() == 0
 
 
-async def finished(suno: SunoSession) -> tuple[Track, Track]:
-    """Have a task made; return its tracks."""
-    task = await suno.submit(song())
-    one, two = (await task.details()).tracks
+async def finished(sandbox: Sandbox) -> tuple[Track, Track]:
+    """Have a task made, by a session of its own; return its tracks.
+
+    Whoever downloads them did not see the task become complete, and so waits for nothing.
+    """
+    async with session_for(sandbox, submissions_per_window=(1000, 0.001)) as suno:
+        one, two = (await (await suno.submit(song())).details()).tracks
     return one, two
 
 

@@ -144,7 +144,7 @@ async def test_forty_hung_files_stop_no_look_up(sandbox: Sandbox, tmp_path: Path
         await until(lambda: disk.hanging == 40)
         async with asyncio.timeout(5):
             await asyncio.get_running_loop().getaddrinfo("localhost", 80)
-            track, _ = await finished(suno)
+            track, _ = await finished(sandbox)
             await suno.download(track, tmp_path / "well")
             await suno.upload(stem)
         for download in hung:

@@ -46,9 +46,9 @@ from .hosts import (
 )
 
 
-async def test_both_tracks_come_down(suno: SunoSession, tmp_path: Path) -> None:
+async def test_both_tracks_come_down(sandbox: Sandbox, suno: SunoSession, tmp_path: Path) -> None:
     """A task's tracks have the same title and become two different files, and nothing else."""
-    tracks = await finished(suno)
+    tracks = await finished(sandbox)
     paths = [await suno.download(track, tmp_path / "deep" / "er") for track in tracks]
     assert [path.name for path in paths] == ["Relaxing Piano 1.wav", "Relaxing Piano 2.wav"]
     assert everything_in(tmp_path / "deep" / "er") == sorted(path.name for path in paths)
@@ -58,7 +58,7 @@ async def test_both_tracks_come_down(suno: SunoSession, tmp_path: Path) -> None:
 
 async def test_the_key_stays_home(sandbox: Sandbox, suno: SunoSession, tmp_path: Path) -> None:
     """Invariant 7: media hosts get no Authorization header, not even after a redirect."""
-    track, other = await finished(suno)
+    track, other = await finished(sandbox)
     sandbox.inject(Call.MEDIA, Redirect(str(other.audio_url)))
     await suno.download(track, tmp_path)
     media = [seen for seen in sandbox.requests if seen.path.startswith("/cdn/")]
@@ -70,7 +70,7 @@ async def test_a_file_that_is_there_is_not_fetched_again(
     sandbox: Sandbox, suno: SunoSession, tmp_path: Path
 ) -> None:
     """A second download of a track asks nobody."""
-    track, _ = await finished(suno)
+    track, _ = await finished(sandbox)
     path = await suno.download(track, tmp_path)
     asked = len(sandbox.requests)
     assert await suno.download(track, tmp_path) == path
@@ -81,7 +81,7 @@ async def test_two_downloads_of_a_track_fetch_it_once(
     sandbox: Sandbox, suno: SunoSession, tmp_path: Path
 ) -> None:
     """Downloads of the same track at the same time share one transfer."""
-    track, _ = await finished(suno)
+    track, _ = await finished(sandbox)
     asked = len(sandbox.requests)
     paths = await asyncio.gather(*(suno.download(track, tmp_path) for _ in range(5)))
     assert len(set(paths)) == 1
@@ -92,7 +92,7 @@ async def test_two_sessions_never_write_one_file_together(
     sandbox: Sandbox, suno: SunoSession, tmp_path: Path
 ) -> None:
     """Invariant 9: another session (or process) waits for the one that fetches, then has it."""
-    track, _ = await finished(suno)
+    track, _ = await finished(sandbox)
     sandbox.inject(Call.MEDIA, Throttle(chunk_bytes=65_536, pause_s=0.01))
     asked = len(sandbox.requests)
     async with session_for(sandbox, retry=EAGER) as other:
@@ -108,7 +108,7 @@ async def test_a_lock_that_is_given_up_is_taken_over(
     sandbox: Sandbox, suno: SunoSession, tmp_path: Path
 ) -> None:
     """Invariant 9: when another process gives up, its download is gone on with."""
-    track, _ = await finished(suno)
+    track, _ = await finished(sandbox)
     part = part_of(tmp_path, track)
     with part.open("ab") as theirs:
         fcntl.flock(theirs, fcntl.LOCK_EX)
@@ -123,7 +123,7 @@ async def test_a_file_appears_only_when_it_is_whole(
     sandbox: Sandbox, suno: SunoSession, tmp_path: Path
 ) -> None:
     """Invariant 9: while bytes trickle in, there is a hidden part and no file of the final name."""
-    track, _ = await finished(suno)
+    track, _ = await finished(sandbox)
     whole = len(await audio_of(sandbox, suno, track, tmp_path))
     sandbox.inject(Call.MEDIA, Throttle(chunk_bytes=whole // 8 + 1, pause_s=0.01))
     folder = tmp_path / "slow"
@@ -143,7 +143,7 @@ async def test_audio_that_is_gone_is_told_at_once(
     sandbox: Sandbox, suno: SunoSession, tmp_path: Path, status: int
 ) -> None:
     """404, 410 and 441 are NotFound, without another try and without a file."""
-    track, _ = await finished(suno)
+    track, _ = await finished(sandbox)
     sandbox.inject(Call.MEDIA, HttpError(status), times=None)
     asked = len(sandbox.requests)
     with pytest.raises(NotFound, match=f"127.0.0.1 does not give the audio .HTTP {status}"):
@@ -160,7 +160,7 @@ async def test_a_failing_host_is_asked_again(
     sandbox: Sandbox, suno: SunoSession, tmp_path: Path, fault: Any
 ) -> None:
     """Passing failures of the media host are repeated."""
-    track, _ = await finished(suno)
+    track, _ = await finished(sandbox)
     sandbox.inject(Call.MEDIA, fault, times=3)
     assert (await suno.download(track, tmp_path)).read_bytes().startswith(b"RIFF")
 
@@ -169,7 +169,7 @@ async def test_a_host_that_asks_for_patience_gets_it(
     sandbox: Sandbox, suno: SunoSession, tmp_path: Path
 ) -> None:
     """Invariant 5: Retry-After of a media host is obeyed."""
-    track, _ = await finished(suno)
+    track, _ = await finished(sandbox)
     sandbox.inject(Call.MEDIA, HttpError(429, headers={"Retry-After": "0.2"}))
     await suno.download(track, tmp_path)
     *_, refused, served = (seen.at for seen in sandbox.requests)
@@ -183,7 +183,7 @@ async def test_what_is_not_audio_is_refused(
     sandbox: Sandbox, suno: SunoSession, tmp_path: Path, answer: Any
 ) -> None:
     """Invariant 9: a page or an envelope in place of audio never becomes a file."""
-    track, _ = await finished(suno)
+    track, _ = await finished(sandbox)
     sandbox.inject(Call.MEDIA, answer, times=None)
     with pytest.raises(ProtocolError, match="in place of audio"):
         await suno.download(track, tmp_path)
@@ -194,7 +194,7 @@ async def test_a_page_does_not_cost_what_has_come(
     sandbox: Sandbox, suno: SunoSession, tmp_path: Path
 ) -> None:
     """Invariant 9: bytes that came are kept when a page comes in between."""
-    track, _ = await finished(suno)
+    track, _ = await finished(sandbox)
     whole = await audio_of(sandbox, suno, track, tmp_path)
     sandbox.inject(Call.MEDIA, CutAfter(1000))
     sandbox.inject(Call.MEDIA, Html200(), times=2)
@@ -239,10 +239,12 @@ async def test_a_track_must_have_its_audio(
         await suno.download(Track(id="1", title="t", audio_url=url), tmp_path)
 
 
-async def test_a_folder_that_cannot_be_is_told(suno: SunoSession, tmp_path: Path) -> None:
+async def test_a_folder_that_cannot_be_is_told(
+    sandbox: Sandbox, suno: SunoSession, tmp_path: Path
+) -> None:
     """A folder that is a file is Python's own error."""
     (tmp_path / "file").touch()
-    track, _ = await finished(suno)
+    track, _ = await finished(sandbox)
     with pytest.raises(OSError, match="file"):
         await suno.download(track, tmp_path / "file")
 
@@ -255,7 +257,7 @@ async def test_a_client_that_raises_for_status_changes_nothing(
         aiohttp.ClientSession(raise_for_status=True) as theirs,
         session_for(sandbox, client_session=theirs) as suno,
     ):
-        track, _ = await finished(suno)
+        track, _ = await finished(sandbox)
         sandbox.inject(Call.MEDIA, HttpError(404))
         with pytest.raises(NotFound):
             await suno.download(track, tmp_path)
@@ -339,9 +341,11 @@ RESERVED = {"CON", "PRN", "AUX", "NUL", "COM1", "LPT9"}
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
-async def test_a_name_stays_in_its_folder(suno: SunoSession, tmp_path: Path, text: str) -> None:
+async def test_a_name_stays_in_its_folder(
+    sandbox: Sandbox, suno: SunoSession, tmp_path: Path, text: str
+) -> None:
     """Invariant 9: whatever title and id are, the file is in the folder, under a harmless name."""
-    track, _ = await finished(suno)
+    track, _ = await finished(sandbox)
     for changed in (evolve(track, title=text), evolve(track, id=text)):
         path = await suno.download(changed, tmp_path / "out")
         name = path.name
@@ -359,10 +363,10 @@ async def test_a_name_stays_in_its_folder(suno: SunoSession, tmp_path: Path, tex
     ("one", "two"), [("a/b", "a:b"), ("x", "x."), ("y" * 100, "y" * 101), ("a ", "a"), ("", None)]
 )
 async def test_two_ids_are_two_files(
-    suno: SunoSession, tmp_path: Path, one: str, two: str | None
+    sandbox: Sandbox, suno: SunoSession, tmp_path: Path, one: str, two: str | None
 ) -> None:
     """Invariant 9: ids that differ only in unsafe characters never share a file."""
-    first, second = await finished(suno)
+    first, second = await finished(sandbox)
     paths = {
         await suno.download(evolve(first, id=one), tmp_path),
         await suno.download(evolve(second, id=two), tmp_path),
@@ -374,7 +378,7 @@ async def test_a_cancelled_download_leaves_the_others_alone(
     sandbox: Sandbox, suno: SunoSession, tmp_path: Path
 ) -> None:
     """Invariant 8: who waits for the same track goes on when the one that fetches is cancelled."""
-    track, _ = await finished(suno)
+    track, _ = await finished(sandbox)
     sandbox.inject(Call.MEDIA, Throttle(chunk_bytes=65_536, pause_s=0.02))
     asked = len(sandbox.requests)
     goes = asyncio.create_task(suno.download(track, tmp_path))
@@ -390,7 +394,7 @@ async def test_a_cancelled_download_leaves_the_others_alone(
 async def test_the_longest_silence_is_bounded(sandbox: Sandbox, tmp_path: Path) -> None:
     """A media host that falls silent is given up and asked again."""
     async with session_for(sandbox, retry=EAGER, timeout=0.2) as suno:
-        track, _ = await finished(suno)
+        track, _ = await finished(sandbox)
         sandbox.inject(Call.MEDIA, Delay(timedelta(hours=1).total_seconds()))
         assert (await suno.download(track, tmp_path)).is_file()
 
@@ -399,7 +403,7 @@ async def test_a_rate_limited_host_is_given_up_in_the_end(
     sandbox: Sandbox, suno: SunoSession, tmp_path: Path
 ) -> None:
     """A media host that always says 429 is an error that says so."""
-    track, _ = await finished(suno)
+    track, _ = await finished(sandbox)
     sandbox.inject(Call.MEDIA, HttpError(429), times=None)
     with pytest.raises(RateLimited):
         await suno.download(track, tmp_path)

@@ -38,7 +38,7 @@ async def test_an_interrupted_transfer_is_resumed(
     sandbox: Sandbox, suno: SunoSession, tmp_path: Path
 ) -> None:
     """Invariant 9: within a call, a cut transfer goes on where it stopped, as often as it takes."""
-    track, _ = await finished(suno)
+    track, _ = await finished(sandbox)
     whole = await audio_of(sandbox, suno, track, tmp_path)
     piece = len(whole) // 10
     sandbox.inject(Call.MEDIA, CutAfter(piece), times=9)
@@ -87,15 +87,17 @@ async def test_a_changed_file_is_fetched_anew(
     sandbox: Sandbox, suno: SunoSession, tmp_path: Path
 ) -> None:
     """Invariant 9: parts of two different files are never put together."""
-    track, _ = await finished(suno)
+    track, _ = await finished(sandbox)
     whole = await audio_of(sandbox, suno, track, tmp_path)
     keep(tmp_path, track, b"other", '"old"')
     assert (await suno.download(track, tmp_path)).read_bytes() == whole
 
 
-async def test_a_part_of_unknown_origin_is_not_used(suno: SunoSession, tmp_path: Path) -> None:
+async def test_a_part_of_unknown_origin_is_not_used(
+    sandbox: Sandbox, suno: SunoSession, tmp_path: Path
+) -> None:
     """Invariant 9: a part without a readable validator is thrown away."""
-    track, _ = await finished(suno)
+    track, _ = await finished(sandbox)
     tag_path = part_of(tmp_path, track).with_suffix(".tag")
     evil = b'{"validator": "a\\r\\nX-Evil: 1", "source": "a"}'
     for tag in (b"\xff\xfe", b"", b"[]", b"1", b"[" * 4096, b'{"validator": 1}', evil):
@@ -110,7 +112,7 @@ async def test_a_host_without_ranges_starts_over(
     sandbox: Sandbox, suno: SunoSession, tmp_path: Path
 ) -> None:
     """Invariant 9: a host that ignores ranges gives the whole file again, and it is whole."""
-    track, _ = await finished(suno)
+    track, _ = await finished(sandbox)
     whole = await audio_of(sandbox, suno, track, tmp_path)
     sandbox.inject(Call.MEDIA, CutAfter(1000))
     sandbox.inject(Call.MEDIA, IgnoreRange())
@@ -121,7 +123,7 @@ async def test_a_host_that_never_gets_further_is_given_up(
     sandbox: Sandbox, suno: SunoSession, tmp_path: Path
 ) -> None:
     """A transfer that breaks without a new byte is tried as often as the policy says."""
-    track, _ = await finished(suno)
+    track, _ = await finished(sandbox)
     sandbox.inject(Call.MEDIA, CutAfter(0), times=None)
     asked = len(sandbox.requests)
     with pytest.raises(ConnectionFailed):
@@ -134,7 +136,7 @@ async def test_a_part_that_was_whole_needs_no_byte(
     sandbox: Sandbox, suno: SunoSession, tmp_path: Path
 ) -> None:
     """Invariant 9: a process that died before the rename left a whole part: 416 says so."""
-    track, _ = await finished(suno)
+    track, _ = await finished(sandbox)
     whole = await audio_of(sandbox, suno, track, tmp_path)
     async with session_for(sandbox, retry=EAGER) as other:
         sandbox.inject(Call.MEDIA, CutAfter(len(whole) - 1))
@@ -151,7 +153,7 @@ async def test_a_part_that_is_too_long_is_thrown_away(
     sandbox: Sandbox, suno: SunoSession, tmp_path: Path
 ) -> None:
     """Invariant 9: a part with more bytes than the file is not believed."""
-    track, _ = await finished(suno)
+    track, _ = await finished(sandbox)
     whole = await audio_of(sandbox, suno, track, tmp_path)
     sandbox.inject(Call.MEDIA, CutAfter(100))
     sandbox.inject(Call.MEDIA, HttpError(403))

@@ -80,7 +80,7 @@ async def test_whatever_a_host_does_for_a_while_the_file_is_whole(
     signed: Sandbox, session: SunoSession, tmp_path: Path, fault: Fault
 ) -> None:
     """Invariant 9: twice with a fault and then without: the file is whole, and alone."""
-    track, _ = await finished(session)
+    track, _ = await finished(signed)
     assert track.audio_url is not None
     assert "%2F" in track.audio_url
     signed.inject(Call.MEDIA, fault, times=2)
@@ -109,7 +109,7 @@ async def test_what_never_works_is_told(
     error: type[SunoError],
 ) -> None:
     """Invariant 9: for ever and without a source: an error that says so, and nothing on disk."""
-    track = evolve((await finished(session))[0], source_audio_url=None)
+    track = evolve((await finished(signed))[0], source_audio_url=None)
     signed.inject(Call.MEDIA, fault, times=None)
     with pytest.raises(error):
         await session.download(track, tmp_path)
@@ -121,14 +121,16 @@ async def test_a_dead_url_falls_back_to_its_source(
     signed: Sandbox, session: SunoSession, tmp_path: Path, fault: Fault
 ) -> None:
     """Whatever is wrong with `audio_url`, the original host has the file."""
-    track, _ = await finished(session)
+    track, _ = await finished(signed)
     signed.inject(Call.MEDIA, fault, times=None)
     assert _whole(await session.download(track, tmp_path), track)
 
 
-async def test_everything_of_a_task_comes_down(session: SunoSession, tmp_path: Path) -> None:
+async def test_everything_of_a_task_comes_down(
+    signed: Sandbox, session: SunoSession, tmp_path: Path
+) -> None:
     """Audio and covers of a task, under readable names."""
-    tracks = await finished(session)
+    tracks = await finished(signed)
     paths = await session.download_all(tracks, tmp_path, covers=True)
     title = "Relaxing Piano"
     assert [path.name for path in paths[:2]] == [f"{title} 1.wav", f"{title} 2.wav"]
