@@ -68,8 +68,8 @@ class Expectation:
     def __init__(
         self, token: str, receiver: "CallbackReceiver", listen: Listener | None = None
     ) -> None:
-        self.token = token
-        self.url = f"{receiver.public_url}/{token}"
+        self.token: str = token
+        self.url: str = f"{receiver.public_url}/{token}"
         self.notice: CallbackNotice | None = None
         self._receiver = receiver
         self._listen = listen

@@ -62,7 +62,7 @@ class PartFile:
         self._descriptor = _CLOSED
         self._lock = _CLOSED
         self._resumable = False
-        self.size = 0
+        self.size: int = 0
 
     def open(self) -> bool:
         """Take the file for this download alone; False while another process has it."""

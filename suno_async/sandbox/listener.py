@@ -25,7 +25,7 @@ class Listener:
     """
 
     def __init__(self, handler: Handler, host: str, port: int) -> None:
-        self.port = port
+        self.port: int = port
         self._handler = handler
         self._host = host
         self._runner: web.ServerRunner | None = None
