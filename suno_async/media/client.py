@@ -161,7 +161,9 @@ class Answer:
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         self._response = response
         self._broke: ConnectionFailed | Fatal | None = None
-        self.head: Head = Head(response.status, response.headers, ascii(response.url.host or "")[1:-1])
+        self.head: Head = Head(
+            response.status, response.headers, ascii(response.url.host or "")[1:-1]
+        )
 
     async def __aenter__(self) -> Self:
         return self
