@@ -253,6 +253,7 @@ def read_details(answer: Answer, task_id: str) -> TaskDetails | None:
     if data is None:
         return None
     if not isinstance(data, dict):
+        del data  # see read_credits
         raise unreadable(answer, "the details are no object")
     return details_from(cast("dict[str, Any]", data), task_id)
 
@@ -267,6 +268,7 @@ def read_credits(answer: Answer) -> float:
     data = read_data(answer)
     balance = _number(data.get("credits") if isinstance(data, dict) else data)
     if balance is None:
+        del data  # an echo of the key may be in it, and loggers show locals
         raise unreadable(answer, "the balance is no number")
     return int(balance) if balance.is_integer() else balance
 
@@ -281,6 +283,7 @@ def read_upload_url(answer: Answer) -> str:
     data = read_data(answer)
     url = _text(data.get("downloadUrl")) if isinstance(data, dict) else None
     if url is None:
+        del data  # see read_credits
         raise unreadable(answer, "no download URL in the answer")
     return url
 

@@ -17,9 +17,10 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
-from suno_async import ApiError, InvalidRequest, SunoError, SunoSession
+from suno_async import ApiError, InvalidRequest, ProtocolError, SunoError, SunoSession
 from suno_async.key import SHOWN, Masked, Scrubber, mask, read_key
 from suno_async.sandbox import Call, DropAfter, EnvelopeError, Html200, HttpError, Reply, Sandbox
+from suno_async.wire import Answer, read_credits, read_details, read_upload_url
 
 from .world import EAGER, raw_service, session_for, song, tcp_service
 
@@ -379,3 +380,19 @@ async def test_logs_of_all_calls_do_not_show_the_key(caplog: pytest.LogCaptureFi
 def test_an_error_of_the_api_says_what_was_said() -> None:
     """Scrubbing is for keys alone."""
     assert str(ApiError(418, "a teapot")) == "the service answered 418: a teapot"
+
+
+READERS: dict[str, Callable[[Answer], object]] = {
+    "credits": read_credits,
+    "upload": read_upload_url,
+    "details": lambda answer: read_details(answer, "t1"),
+}
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_invariant_7_what_cannot_be_read_is_in_no_frame(name: str) -> None:
+    """Invariant 7: data that echoes the key, and is not what was asked for, is no frame's local."""
+    body = json.dumps({"code": 200, "msg": "success", "data": f"Bearer {KEY}"}).encode()
+    with pytest.raises(ProtocolError) as raised:
+        READERS[name](Answer(200, body, None, Scrubber(Masked(KEY))))
+    assert BEGINNING not in frames_of(raised.value)
