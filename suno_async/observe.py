@@ -316,6 +316,7 @@ def _tell(observer: Observer, observation: Observation) -> None:
         told = observer(observation)
         if inspect.iscoroutine(told):  # a lambda round a coroutine function: nothing awaits it
             told.close()
+            # logged below, with whatever else an observer raises
             raise TypeError("an observer is a plain function, and is never awaited")  # noqa: TRY301
     except (KeyboardInterrupt, SystemExit) as error:
         # the program is to end, and not in the middle of what is being told
