@@ -19,7 +19,7 @@ from typing import Any
 
 from benchmarks import report
 from suno_async import AddInstrumentalRequest, FixedInterval, SessionClosed, SunoSession
-from suno_async.submission import Gate, Submitted
+from suno_async.submission import Deadline, Gate, Submitted
 
 COUNTS = (1_000, 10_000, 100_000)
 IDLE_S = 5.0
@@ -51,7 +51,9 @@ class InstantSubmitter:
 
     waiting = sending = 0
 
-    async def submit(self, request: AddInstrumentalRequest, gate: Gate) -> Submitted:
+    async def submit(
+        self, request: AddInstrumentalRequest, gate: Gate, deadline: Deadline
+    ) -> Submitted:
         """Make up an id as long as the service's."""
         self._left -= 1
         if not self._left:

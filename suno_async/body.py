@@ -11,22 +11,32 @@ class OneTimeBody(aiohttp.BytesPayload):
 
     So the body itself knows whether the service can have seen it, whatever exception is raised
     by whom, and nobody can send it a second time: no retry of aiohttp's, of a middleware's, or of
-    a caller's own client session.
+    a caller's own client session. Nor is it handed out too late: a process that was stopped, or an
+    event loop that was blocked, goes on where it was.
 
     Args:
         content: The JSON.
         on_handed_out: Called once, right before a byte may go out.
+        is_late: Tells whether it must not be sent any more; asked right before a byte may go out.
 
     Attributes:
         sent: Whether a byte may have gone out. Somebody who reads the content, such as a
             middleware that signs it, could send a copy: that counts too.
+        late: Whether it was kept back because it was too late.
     """
 
-    def __init__(self, content: bytes, on_handed_out: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        content: bytes,
+        on_handed_out: Callable[[], None],
+        is_late: Callable[[], bool] = lambda: False,
+    ) -> None:
         super().__init__(content, content_type="application/json")
         self._on_handed_out = on_handed_out
+        self._is_late = is_late
         self._spent = False
         self.sent: bool = False
+        self.late: bool = False
 
     def revoke(self) -> bool:
         """Keep the body from being sent; tell whether that came in time."""
@@ -34,15 +44,26 @@ class OneTimeBody(aiohttp.BytesPayload):
         return not self.sent
 
     def _hand_out(self) -> None:
+        self._refuse_if_late()
         if self._spent:
             raise RuntimeError("a submission is sent once at the most")
         self._spent = True
         self._note_sent()
 
     def _note_sent(self) -> None:
-        if not self.sent:
-            self.sent = True
-            self._on_handed_out()
+        self._refuse_if_late()
+        if self.sent:
+            return
+        self.sent = True
+        self._on_handed_out()
+        if self._is_late():  # who is told of it may take its time
+            self.sent = False
+            self._refuse_if_late()
+
+    def _refuse_if_late(self) -> None:
+        if self._is_late():
+            self._spent = self.late = True
+            raise RuntimeError("it is too late to send this submission")
 
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
         """Read the content as text."""

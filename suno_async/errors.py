@@ -70,13 +70,14 @@ class InsufficientCredits(ApiError):
 
 @define(slots=False)
 class NotSubmitted(SunoError):
-    """A batch stopped submitting before this request had its turn; nothing was sent for it.
+    """This request was given up before it was sent: certainly nothing was charged for it.
 
-    The error that made it stop is the `__cause__`.
+    The error that led to it is the `__cause__`, if there is one.
 
     Attributes:
-        reason: `credits` when the account could not pay for an earlier request, `uncertainty` when
-            too many submissions in a row were uncertain.
+        reason: Of a batch that stopped submitting: `credits` when the account could not pay for an
+            earlier request, `uncertainty` when too many submissions in a row were uncertain. Of a
+            single submission: `late` when it could not be sent in time.
     """
 
     reason: str
@@ -363,6 +364,7 @@ class SessionClosed(SunoError, RuntimeError):
 _WHY_NOT_SUBMITTED = {
     "credits": "the account could not pay for an earlier request of the batch",
     "uncertainty": "too many submissions of the batch in a row were uncertain",
+    "late": "it could not be sent within the time that its caller set",
 }
 
 # spec: codes of the submission; upstream: 400, 405, 413, 430

@@ -9,6 +9,8 @@ from suno_async.clock import Clock, SystemClock, Timer, duration
 from suno_async.errors import InvalidRequest, SunoError
 from suno_async.owner import Owner
 
+_LENGTH = "must be a timedelta or a number of seconds"
+
 # timers may fire a little early, a window must not
 _TIMER_GRAIN_S = 0.002
 
@@ -243,14 +245,23 @@ def checked_seconds(name: str, value: timedelta | float) -> float:
     Raises:
         InvalidRequest: It is none, or not more than zero; `name` says which argument.
     """
-    rule = "must be a timedelta or a number of seconds, more than zero"
-    try:
-        seconds = duration(value).total_seconds()
-    except (TypeError, ValueError, OverflowError) as error:
-        raise InvalidRequest(name, value, rule) from error
+    rule = f"{_LENGTH}, more than zero"
+    seconds = read_seconds(name, value, rule)
     if seconds <= 0:
         raise InvalidRequest(name, value, rule)
     return seconds
+
+
+def read_seconds(name: str, value: timedelta | float, rule: str = _LENGTH) -> float:
+    """Read a length of time, which may have run out; a number is seconds.
+
+    Raises:
+        InvalidRequest: It is none; `name` says which argument.
+    """
+    try:
+        return duration(value).total_seconds()
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InvalidRequest(name, value, rule) from error
 
 
 def _check_rate(name: str, value: object) -> None:

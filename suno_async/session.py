@@ -5,6 +5,7 @@ import os
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
+from math import inf
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, cast
@@ -18,7 +19,7 @@ from suno_async.callbacks import CallbackReceiver
 from suno_async.clock import Clock, SystemClock
 from suno_async.errors import InvalidRequest, SessionClosed
 from suno_async.key import mask, read_key
-from suno_async.limits import AccountLimits, Places, check_count, checked_seconds
+from suno_async.limits import AccountLimits, Places, check_count, checked_seconds, read_seconds
 from suno_async.media import MAX_BYTES, Media, Stem, check_user_agent
 from suno_async.models import (
     AddInstrumentalRequest,
@@ -33,6 +34,7 @@ from suno_async.owner import Owner
 from suno_async.retry import RetryPolicy, SharedPause, persist
 from suno_async.submission import (
     AlwaysOpen,
+    Deadline,
     Gate,
     OnSubmitted,
     Reports,
@@ -296,14 +298,26 @@ class SunoSession:
 
     # --- one task ---------------------------------------------------------------------------------
 
-    async def submit(self, request: AddInstrumentalRequest) -> InstrumentalTask:
+    async def submit(
+        self, request: AddInstrumentalRequest, *, send_within: timedelta | float | None = None
+    ) -> InstrumentalTask:
         """Ask the service to generate two accompaniments; return as soon as it has a task id.
 
         Waits first for one of the account's submission slots, then for a place in its window.
         Cancelling the call keeps it from being sent; once it is sent, it is finished all the same:
         observers and `on_submitted` are told its task id, and the log has it at WARNING.
 
+        Args:
+            request: What to ask for.
+            send_within: How long after this call it may still be sent (a number is seconds; zero
+                or less is too late already); None for as long as is patient. It holds at the very
+                moment at which the request would be handed to a connection: a process that was
+                stopped meanwhile sends nothing when it goes on. It is measured on the session's
+                monotonic clock, which on most systems stands still while the machine is suspended.
+
         Raises:
+            NotSubmitted: It could not be sent within `send_within` (its `reason` is `late`), and
+                certainly was not; the `__cause__` is the last refusal, if there was one.
             InsufficientCredits: The account cannot pay; nothing was charged.
             SubmissionUncertain: It was sent, and no answer says what became of it, nor, with a
                 receiver, a callback within `reconcile_for`; or the session was left before one
@@ -316,18 +330,20 @@ class SunoSession:
             SessionClosed: The session is not open, or was left before the request was sent.
             Exception: What `on_submitted` raised, with the task id in its notes.
         """
-        watch, hook_error = await self._submit(request, AlwaysOpen())
+        within_s = inf if send_within is None else read_seconds("send_within", send_within)
+        watch, hook_error = await self._submit(request, AlwaysOpen(), within_s)
         if hook_error is not None:
             raise hook_error
         return self._task(watch)
 
     async def _submit(
-        self, request: AddInstrumentalRequest, gate: Gate
+        self, request: AddInstrumentalRequest, gate: Gate, within_s: float = inf
     ) -> tuple[Watch, Exception | None]:
         self._check_open()
         if not isinstance(cast("object", request), AddInstrumentalRequest):
             raise InvalidRequest("request", request, "must be an AddInstrumentalRequest")
-        submitted = await self._submitter.submit(request, gate)
+        deadline = Deadline(self._clock, within_s)
+        submitted = await self._submitter.submit(request, gate, deadline)
         model = request.model or Model.V4_5PLUS
         watch = self._watcher.watch(
             submitted.task_id, submitted.submitted_at, model=model, fresh=True

@@ -50,6 +50,7 @@ EXAMPLES: list[tuple[SunoError, tuple[str, ...]]] = [
     (InsufficientCredits(402, "no credits"), ("402", "no credits", "nothing was charged")),
     (NotSubmitted("credits"), ("not submitted", "could not pay", "nothing was charged")),
     (NotSubmitted("uncertainty"), ("not submitted", "uncertain", "nothing was charged")),
+    (NotSubmitted("late"), ("not submitted", "within the time", "nothing was charged")),
     (api_error(499, "gone", 499, gateway=True), ("a gateway answered 499", "gone")),
     (NotFound(404, "nothing here", 404, "t1"), ("404", "nothing here", "t1")),
     (Conflict(409, "there already"), ("409", "there already")),

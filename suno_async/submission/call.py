@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from attrs import frozen
 
 from suno_async.body import OneTimeBody
+from suno_async.clock import Timer
 from suno_async.errors import (
     ConnectionFailed,
     SessionClosed,
@@ -15,6 +16,7 @@ from suno_async.errors import (
 )
 from suno_async.limits import AccountLimits
 from suno_async.models import AddInstrumentalRequest, CallbackNotice
+from suno_async.submission.deadline import Deadline
 from suno_async.submission.surroundings import Expectation, Gate, Surroundings
 from suno_async.submission.tasks import KnownTasks
 from suno_async.verdict import Verdict, judge_submission
@@ -69,18 +71,22 @@ class PaidCall:
         request: What is asked.
         gate: Who may want to stop.
         around: What it needs of its session.
+        deadline: Until when it may be sent.
 
     Attributes:
         content: The JSON to send.
         expectation: Its callback URL, when a receiver is there.
     """
 
-    def __init__(self, request: AddInstrumentalRequest, gate: Gate, around: Surroundings) -> None:
+    def __init__(
+        self, request: AddInstrumentalRequest, gate: Gate, around: Surroundings, deadline: Deadline
+    ) -> None:
         self.request = request
         self.content: bytes = b""
         self.expectation: Expectation | None = None
         self._gate = gate
         self._around = around
+        self._deadline = deadline
         self._tasks = KnownTasks(request, gate, around)
         self._attempt = 0
         self._body: OneTimeBody | None = None
@@ -122,8 +128,14 @@ class PaidCall:
         self._turn = turn
         self._begun, self._ending = True, None
         sending = loop.create_task(self._send(turn))
-        sending.add_done_callback(lambda ended: self._over(ended, turn))
+        timer = self._deadline.set_timer(lambda: self._give_up(sending))
+        sending.add_done_callback(lambda ended: self._over(ended, turn, timer))
         return sending
+
+    def _give_up(self, sending: "asyncio.Task[None]") -> None:
+        """Keep back what is still not sent when it is too late; a task that is known stays so."""
+        if not self.sent and self._tasks.taken is None and self._tasks.named is None:
+            self.keep_back(sending)
 
     async def ended(self, sending: "asyncio.Task[None]") -> Ending:
         """Wait for an attempt; if its caller is cancelled, what is sent goes on without it."""
@@ -186,7 +198,7 @@ class PaidCall:
             turn.end(arrived=False)
             await self._accept(self._tasks.named, by_callback=True)
             return
-        self._body = body = OneTimeBody(self.content, self._handed_out)
+        self._body = body = OneTimeBody(self.content, self._handed_out, self._deadline.has_passed)
         answer: Answer | None = None
         failure: SunoError | None = None
         try:
@@ -231,6 +243,8 @@ class PaidCall:
         """Look at the evidence: what was handed out, and what came back."""
         if answer is None:
             verdict = judge_submission(sent=self.sent)
+            if verdict is Verdict.NOT_SENT and self._is_kept_back:
+                return verdict, self._deadline.error(), None
             if verdict is Verdict.NOT_SENT and isinstance(failure, UnexpectedError):
                 failure.reason = f"nothing was sent: {failure.reason}"
             return verdict, failure, None
@@ -246,6 +260,8 @@ class PaidCall:
         if verdict is Verdict.ACCEPTED:
             return verdict, None, task_id
         error = refusal(answer, envelope)
+        if verdict is Verdict.NOT_SENT and self._is_kept_back:
+            return verdict, self._deadline.error(), None
         if verdict is Verdict.NOT_SENT:  # something answered in the service's place
             error, cause = ConnectionFailed(str(error), request_sent=False), error
             error.__cause__ = cause
@@ -309,8 +325,10 @@ class PaidCall:
             if not self._tasks.awaited:
                 self.tell_refused(ending, None)
 
-    def _over(self, sending: "asyncio.Task[None]", turn: Turn) -> None:
+    def _over(self, sending: "asyncio.Task[None]", turn: Turn, timer: Timer | None) -> None:
         """Settle what a task that ended has left, also one that never ran."""
+        if timer is not None:
+            timer.cancel()
         turn.end(arrived=self.sent)
         reason = _LEFT
         if not sending.cancelled() and (surprise := sending.exception()) is not None:
@@ -319,6 +337,10 @@ class PaidCall:
         self.cut_off(reason)
         if not self._tasks.awaited:
             self.release()
+
+    @property
+    def _is_kept_back(self) -> bool:
+        return self._body is not None and self._body.late
 
     def cut_off(self, reason: str = _LEFT) -> None:
         """Settle an attempt without an outcome by what is known: a task, a callback, a sending."""
@@ -335,7 +357,9 @@ class PaidCall:
             error = tasks.error or self._uncertain(reason, ConnectionFailed(reason))
             self._finish(Ending(Verdict.UNCERTAIN, error))
         else:
-            self._finish(Ending(Verdict.NOT_SENT, SessionClosed()))
+            is_late = self._deadline.has_passed() and not self._around.owner.closed
+            why = self._deadline.error() if is_late else SessionClosed()
+            self._finish(Ending(Verdict.NOT_SENT, why))
 
     # --- callbacks --------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from suno_async.limits import AccountLimits
 from suno_async.models import AddInstrumentalRequest
 from suno_async.retry import RetryPolicy
 from suno_async.submission.call import LAST_WAIT_S, Ending, PaidCall, Turn
+from suno_async.submission.deadline import Deadline
 from suno_async.submission.surroundings import Gate, Submitted, Surroundings
 from suno_async.verdict import Verdict
 from suno_async.wire import request_body
@@ -45,24 +46,27 @@ class Submitter:
         """How many submissions wait for a slot or a place in the window."""
         return self._limits.slots.waiting + self._limits.window.waiting
 
-    async def submit(self, request: AddInstrumentalRequest, gate: Gate) -> Submitted:
+    async def submit(
+        self, request: AddInstrumentalRequest, gate: Gate, deadline: Deadline
+    ) -> Submitted:
         """Submit a request; return its task.
 
         Raises:
+            NotSubmitted: The deadline passed before it was sent.
             SubmissionUncertain: It was sent, and nobody knows what became of it.
             ApiError: The service refused, or went on taking nothing for as long as is patient.
             ConnectionFailed: No connection could be made; nothing was sent.
             SessionClosed: The session was left before it was sent.
             Exception: What the gate raises.
         """
-        call = PaidCall(request, gate, self._around)
+        call = PaidCall(request, gate, self._around, deadline)
         url = self._callback_url
         if self._around.receiver is not None and request.callback_url is None:
             call.expectation = self._around.receiver.expect(call.called_back)
             url = call.expectation.url
         call.content = request_body(request, url)
         try:
-            return await self._try(call, gate)
+            return await self._try(call, gate, deadline)
         except SunoError:
             if not call.proved:
                 raise
@@ -72,11 +76,13 @@ class Submitter:
         finally:
             call.release()
 
-    async def _try(self, call: PaidCall, gate: Gate) -> Submitted:
-        """Send until something is proved, or patience or attempts are used up."""
+    async def _try(self, call: PaidCall, gate: Gate, deadline: Deadline) -> Submitted:
+        """Send until something is proved, or patience, attempts or time are used up."""
         patience = _Patience(self._around.policy, self._around.clock)
         while True:
-            ending = await self._attempt(call, await self._turn(gate, patience))
+            async with deadline.bounding():
+                turn = await self._turn(gate, patience)
+            ending = await self._attempt(call, turn)
             if ending.task_id is not None:
                 return self._submitted(call, ending)
             assert ending.error is not None  # noqa: S101 - what is not accepted has a reason
@@ -84,7 +90,9 @@ class Submitter:
             call.tell_refused(ending, wait_s)
             if wait_s is None:
                 raise ending.error
-            await self._around.owner.sleep(wait_s)
+            deadline.refusal = ending.error
+            async with deadline.bounding():
+                await self._around.owner.sleep(wait_s)
 
     async def _attempt(self, call: PaidCall, turn: Turn) -> Ending:
         """Make an attempt in a task of its own; return how it ended."""
