@@ -72,20 +72,24 @@ class Expectation:
         self.url: str = f"{receiver.public_url}/{token}"
         self.notice: CallbackNotice | None = None
         self._receiver = receiver
-        self._listen = listen
-        self._early: list[CallbackNotice] = []
-        self._wake: Listener | None = None
+        self._listeners: tuple[Listener, ...] = () if listen is None else (listen,)
+        self._early: tuple[CallbackNotice, ...] = ()
+        self._followers: tuple[Listener, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"<Expectation of {self._receiver!r}>"
 
     def deliver(self, notice: CallbackNotice) -> None:
         """Take a callback: tell the submission, and wake who follows the task, now or later."""
         notice = evolve(notice, tracks=(), raw={})  # a megabyte is not kept for days
         self.notice = self.notice or notice
-        if self._listen is not None:
-            self._listen(notice)
-        if self._wake is not None:
-            self._wake(notice)
-        elif len(self._early) < _MOST_EARLY:
-            self._early.append(notice)
+        for listen in self._listeners:
+            listen(notice)
+        for wake in self._followers:
+            if wake(notice) is False:
+                self._followers = tuple(other for other in self._followers if other is not wake)
+        if not self._followers and len(self._early) < _MOST_EARLY:
+            self._early = (*self._early, notice)
 
     def keep(self) -> None:
         """Keep the URL good although nobody may hold it: the last 10,000 of what was sent."""
@@ -95,10 +99,17 @@ class Expectation:
         """Give the URL up: its submission certainly made no task."""
         self._receiver.forget(self)
 
+    def listen(self, listen: Listener) -> None:
+        """Tell `listen` too of everything that comes from now on."""
+        self._listeners = (*self._listeners, listen)
+
     def follow(self, wake: Listener) -> None:
-        """Call `wake` for every callback, also for those that came before."""
-        self._wake = wake
-        early, self._early = self._early, []
+        """Call `wake` for every callback, also for those that came while nobody followed.
+
+        Any number may follow. One that returns False is not called again.
+        """
+        self._followers = (*self._followers, wake)
+        early, self._early = self._early, ()
         for notice in early:
             wake(notice)
 
@@ -167,19 +178,41 @@ class CallbackReceiver:
 
     # --- tokens -----------------------------------------------------------------------------------
 
-    def expect(self, listen: Listener | None = None) -> Expectation:
-        """Make the callback URL of a new submission.
+    def expect(self, listen: Listener | None = None, *, token: str | None = None) -> Expectation:
+        """Make the callback URL of a new submission, or of an earlier one again.
 
         It is good as long as the result is held by somebody, or kept.
 
         Args:
-            listen: Told of everything that comes to it.
+            listen: Told of everything that comes to it from now on.
+            token: That of an earlier submission, made by a receiver with the same `secret` in this
+                or another process; it needs a `secret`. While its expectation still lives here,
+                that one is returned: all who hold it are told of its callbacks.
+
+        Raises:
+            InvalidRequest: The token is none of a receiver with the same `secret`.
         """
-        nonce = secrets.token_urlsafe(18)
-        token = nonce if self._secret is None else nonce + _mac(self._secret, nonce)
-        expectation = Expectation(token, self, listen)
-        self._expected[_digest(token)] = expectation
+        if token is None:
+            return self._expect(self._new_token(), listen)
+        if self._secret is None:
+            raise InvalidRequest("token", "(hidden)", "must not be given without a `secret`")
+        if not isinstance(cast("object", token), str) or not self._is_known(token):
+            rule = "must be one of a receiver with the same `secret`"
+            raise InvalidRequest("token", "(hidden)", rule)
+        known = self._expected.get(_digest(token))
+        if known is None:
+            return self._expect(token, listen)
+        if listen is not None:
+            known.listen(listen)
+        return known
+
+    def _expect(self, token: str, listen: Listener | None) -> Expectation:
+        self._expected[_digest(token)] = expectation = Expectation(token, self, listen)
         return expectation
+
+    def _new_token(self) -> str:
+        nonce = secrets.token_urlsafe(18)
+        return nonce if self._secret is None else nonce + _mac(self._secret, nonce)
 
     def keep(self, expectation: Expectation) -> None:
         """Hold the URL of a submission that was sent; the oldest are given up beyond a bound."""

@@ -143,12 +143,15 @@ class Watcher:
 
     def follow(self, watch: Watch, expectation: Expectation) -> None:
         """Let the callbacks to a URL wake the watch, also those that came already."""
+        if watch.hints is not None and watch.hints.keeps is expectation:
+            return
         watch.be_followed(expectation)
         follower = ref(watch)  # the URL is good as long as the watch lives, not the reverse
 
-        def wake(notice: CallbackNotice) -> None:
+        def wake(notice: CallbackNotice) -> bool:
             if (awake := follower()) is not None:
                 self._wake(awake, notice)
+            return awake is not None
 
         expectation.follow(wake)
 
