@@ -139,7 +139,7 @@ class CallbackReceiver:
         on_unplaced: Called with each callback whose token is right but belongs to no task here
             (with `secret` alone), and awaited if it is a coroutine function: hand the callback to
             the process that has the session, and there to `deliver`. When it raises or takes
-            longer than 10 s, the service is asked to repeat.
+            longer than 10 s, the service is asked to repeat. `add_unplaced` adds others.
         clock: Where time comes from.
 
     Raises:
@@ -165,7 +165,7 @@ class CallbackReceiver:
         self.public_url: str = uri.rstrip("/")
         self._secret = secret.encode() if secret is not None else None
         self._hmac_key = hmac_key
-        self._on_unplaced = on_unplaced
+        self._unplaced: tuple[OnUnplaced, ...] = () if on_unplaced is None else (on_unplaced,)
         self._clock = clock or SystemClock()
         # found by a digest, so that the time of a look-up tells nothing about the tokens
         self._expected: WeakValueDictionary[bytes, Expectation] = WeakValueDictionary()
@@ -241,6 +241,25 @@ class CallbackReceiver:
         expectation.deliver(notice)
         return True
 
+    def add_unplaced(self, handler: OnUnplaced) -> None:
+        """Call a handler too with each callback whose token is right but belongs to no task here.
+
+        All are called at a time, and awaited, each whatever the others do; when one raises, or
+        takes longer than 10 s, the service is asked to repeat: to all of them. One that is there
+        already is not added again.
+
+        Raises:
+            InvalidRequest: It cannot be called.
+        """
+        if not callable(handler):
+            raise InvalidRequest("handler", handler, "must be a function of a callback")
+        if handler not in self._unplaced:
+            self._unplaced = (*self._unplaced, handler)
+
+    def remove_unplaced(self, handler: OnUnplaced) -> None:
+        """Call a handler no more, `on_unplaced` too; an unknown one does nothing."""
+        self._unplaced = tuple(other for other in self._unplaced if other != handler)
+
     def _is_known(self, token: str) -> bool:
         if self._secret is not None:
             nonce, mac = token[:24], token[24:]
@@ -294,22 +313,27 @@ class CallbackReceiver:
         notice = evolve(parsed, token=posted.token)
         if not self.deliver(notice):
             _log.info("a callback for task %r belongs to no task here", notice.task_id)
-            if self._on_unplaced is not None and not await self._handed_over(notice):
+            if self._unplaced and not await self._handed_over(notice):
                 return reply(500, "try again")
         # spec: what a receiver answers
         return reply(200, "success")
 
     async def _handed_over(self, notice: CallbackNotice) -> bool:
-        assert self._on_unplaced is not None  # noqa: S101 - asked before
+        """Hand a callback to all who want those without a place; tell whether all of them took it.
+
+        They have their time together: one that hangs leaves the others theirs.
+        """
+        ended: list[BaseException | None] = []
         try:
             async with self._patience():
-                done = self._on_unplaced(notice)
-                if isawaitable(done):
-                    await done
-        except Exception:  # noqa: BLE001 - the service is told to repeat
-            _log.exception("on_unplaced failed for task %r", notice.task_id)
-            return False
-        return True
+                handing = (_hand(handler, notice) for handler in self._unplaced)
+                ended += await asyncio.gather(*handing, return_exceptions=True)
+        except TimeoutError as error:
+            ended.append(error)
+        failures = [failure for failure in ended if failure is not None]
+        for failure in failures:
+            _log.error("on_unplaced failed for task %r", notice.task_id, exc_info=failure)
+        return not failures
 
     # --- where it is mounted ----------------------------------------------------------------------
 
@@ -407,6 +431,12 @@ class CallbackReceiver:
                 yield
         finally:
             await runner.cleanup()
+
+
+async def _hand(handler: OnUnplaced, notice: CallbackNotice) -> None:
+    done = handler(notice)
+    if isawaitable(done):
+        await done
 
 
 async def _nowhere(_: "web.Request") -> "web.Response":

@@ -6,10 +6,18 @@ import sys
 import textwrap
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
-from suno_async import CallbackNotice, CallbackReceiver, VirtualClock, from_json, to_json
+from suno_async import (
+    CallbackNotice,
+    CallbackReceiver,
+    InvalidRequest,
+    VirtualClock,
+    from_json,
+    to_json,
+)
 from suno_async.callbacks import LONGEST_WAIT_S
 from suno_async.sandbox import Sandbox
 from tests.following import STAGES, collect, names
@@ -165,6 +173,102 @@ async def test_a_hook_that_hangs_is_given_up() -> None:
         await until(lambda: clock.next_deadline_s() is not None)
         clock.advance(LONGEST_WAIT_S)
         assert (await asking)[0] == 500
+
+
+@asynccontextmanager
+async def several(*handlers: Any, **settings: Any) -> AsyncIterator[tuple[CallbackReceiver, str]]:
+    """Receive a callback that belongs elsewhere, with handlers that are added."""
+    async with by_itself(secret=SECRET, **settings) as receiver:
+        for handler in handlers:
+            receiver.add_unplaced(handler)
+        yield receiver, CallbackReceiver(receiver.public_url, secret=SECRET).expect().url
+
+
+async def test_each_handler_gets_what_has_no_place() -> None:
+    """The constructor's, and those that are added, each once, until they are removed."""
+    own: list[CallbackNotice] = []
+    plain: list[CallbackNotice] = []
+    awaited: list[CallbackNotice] = []
+
+    async def wait(notice: CallbackNotice) -> None:
+        await asyncio.sleep(0)
+        awaited.append(notice)
+
+    handlers = (plain.append, wait, wait)
+    async with several(*handlers, on_unplaced=own.append) as (receiver, url):
+        assert await post(url) == TAKEN
+        assert [len(each) for each in (own, plain, awaited)] == [1, 1, 1]
+        placed = receiver.expect()
+        assert await post(placed.url) == TAKEN
+        assert [len(each) for each in (own, plain, awaited)] == [1, 1, 1]
+        for handler in (plain.append, plain.append, own.append, print):
+            receiver.remove_unplaced(handler)
+        assert await post(url) == TAKEN
+        assert [len(each) for each in (own, plain, awaited)] == [1, 1, 2]
+        receiver.remove_unplaced(wait)
+        assert await post(url) == TAKEN
+        assert len(awaited) == 2
+
+
+@pytest.mark.parametrize("error", [ConnectionError("away"), asyncio.CancelledError("not yours")])
+async def test_a_handler_that_raises_hinders_no_other(
+    error: BaseException, caplog: pytest.LogCaptureFixture
+) -> None:
+    """All others are called, whatever is raised, and then the service is asked to repeat."""
+    told: list[CallbackNotice] = []
+
+    def fail(_: CallbackNotice) -> None:
+        raise error
+
+    async def late(notice: CallbackNotice) -> None:
+        await asyncio.sleep(0.01)
+        told.append(notice)
+
+    async with several(fail, late, told.append) as (receiver, url):
+        assert (await post(url))[0] == 500
+        assert len(told) == 2
+        assert "some-task" in caplog.text
+        receiver.remove_unplaced(fail)
+        assert await post(url) == TAKEN
+        assert len(told) == 4
+
+
+async def test_a_handler_that_hangs_hinders_no_other() -> None:
+    """500 after 10 s for all together, and the others had theirs at once."""
+    clock = VirtualClock()
+    told: list[CallbackNotice] = []
+
+    async def hang(_: CallbackNotice) -> None:
+        await asyncio.Event().wait()
+
+    async with several(hang, hang, told.append, clock=clock) as (_, url):
+        asking = asyncio.create_task(post(url))
+        await until(lambda: told)
+        clock.advance(LONGEST_WAIT_S)
+        assert (await asking)[0] == 500
+        assert len(told) == 1
+
+
+async def test_handlers_may_come_and_go_while_they_are_called() -> None:
+    """It counts for the next callback."""
+    told: list[CallbackNotice] = []
+
+    def replace(_: CallbackNotice) -> None:
+        receiver.remove_unplaced(replace)
+        receiver.add_unplaced(told.append)
+
+    async with several(replace) as (receiver, url):
+        assert await post(url) == TAKEN
+        assert not told
+        assert await post(url) == TAKEN
+        assert len(told) == 1
+
+
+def test_what_is_no_handler_is_refused() -> None:
+    """When it is added, not when a callback comes."""
+    receiver = CallbackReceiver("https://my.service/suno", secret=SECRET)
+    with pytest.raises(InvalidRequest, match="handler"):
+        receiver.add_unplaced(None)  # type: ignore[arg-type]  # as a caller without types may do
 
 
 def test_what_belongs_nowhere_is_not_delivered() -> None:
