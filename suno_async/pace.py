@@ -111,6 +111,8 @@ class Pace:
         hints = watch.hints
         if hints is None or hints.new or watch.is_ahead or watch.looks or watch.doubts is not None:
             return 0.0
+        if watch.looked_s is None and not watch.fresh:
+            return 0.0  # what was called back before it was re-attached was told to others
         if now_s - watch.zero_s > MOST_SPARED_AGE_S:
             return 0.0
         looked_s = watch.zero_s if watch.looked_s is None else watch.looked_s
@@ -122,8 +124,10 @@ class Pace:
     def learn(self, watch: Watch, passages: tuple[Passage, ...], now_s: float) -> None:
         """Learn from the stages that a look showed."""
         was_firm = self.trust.is_firm
+        # what was reached before the task was re-attached was announced to others
+        is_first = not watch.fresh and bool(passages) and not passages[0].before_s
         for passage in passages:
-            if watch.hints is not None and not passage.announced:
+            if watch.hints is not None and not passage.announced and not is_first:
                 self.trust.learn(announced=False, now_s=now_s)
             if watch.fresh:
                 self._teach(watch, passage)

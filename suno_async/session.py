@@ -15,7 +15,7 @@ import aiohttp
 
 from suno_async.batch import Batch, OnProgress, Requests
 from suno_async.cadence import Cadence, HazardPaced
-from suno_async.callbacks import CallbackReceiver
+from suno_async.callbacks import CallbackReceiver, Expectation
 from suno_async.clock import Clock, SystemClock
 from suno_async.errors import InvalidRequest, SessionClosed
 from suno_async.key import mask, read_key
@@ -379,7 +379,13 @@ class SunoSession:
         finally:
             self._room.give()
 
-    def task(self, task_id: str, submitted_at: datetime | None = None) -> InstrumentalTask:
+    def task(
+        self,
+        task_id: str,
+        submitted_at: datetime | None = None,
+        *,
+        expectation: Expectation | None = None,
+    ) -> InstrumentalTask:
         """Re-attach to a task that was submitted earlier, by any process with the same account.
 
         Nothing is sent before its events, result or details are asked for.
@@ -389,9 +395,11 @@ class SunoSession:
             submitted_at: When it was submitted (aware). Without it, 14 days from now are assumed
                 to be left, and an id that the service does not know is believed to be unknown
                 after a minute.
+            expectation: The task's callback URL, from `CallbackReceiver.expect` with the token of
+                its submission: callbacks wake the watch, as they do after `submit`.
 
         Raises:
-            InvalidRequest: The id is blank, or the time has no zone.
+            InvalidRequest: The id is blank, the time has no zone, or the expectation is none.
             SessionClosed: The session is not open.
         """
         self._check_open()
@@ -399,7 +407,12 @@ class SunoSession:
             raise InvalidRequest("task_id", task_id, "must be text that is not blank")
         if submitted_at is not None and submitted_at.tzinfo is None:
             raise InvalidRequest("submitted_at", submitted_at, "must have a time zone")
-        return self._task(self._watcher.watch(task_id, _in_utc(submitted_at)))
+        if not isinstance(cast("object", expectation), Expectation | None):
+            raise InvalidRequest("expectation", expectation, "must be a receiver's Expectation")
+        watch = self._watcher.watch(task_id, _in_utc(submitted_at))
+        if expectation is not None:
+            self._watcher.follow(watch, expectation)
+        return self._task(watch)
 
     async def details(self, task_id: str) -> TaskDetails:
         """Look at a task now, within the service's limit of 3 looks a second.
