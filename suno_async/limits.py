@@ -173,20 +173,56 @@ class AccountLimits:
         polls_per_second: float | None = None,
     ) -> None:
         check_count("max_concurrent_submissions", max_concurrent_submissions)
-        if polls_per_second is not None:
-            _check_rate("polls_per_second", polls_per_second)
         self._per_window = _checked_window(submissions_per_window)
         self._slot_count = max_concurrent_submissions
         self.slots: Places = Places(max_concurrent_submissions)
         # between two polls, and the first instant at which the next may be sent
-        self.poll_spacing_s: float = 1 / polls_per_second if polls_per_second else 0.0
+        self.poll_spacing_s: float = 0.0
         self.next_poll_s: float = -inf
+        self.polls_per_second = polls_per_second
         # the pause that the service asked for, and the answer that asked
         self.paused_until_s: float = -inf
         self.paused_by: SunoError | None = None
         self._sessions = 0
         self._clock: Clock | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+
+    def __repr__(self) -> str:
+        count, window_s = self._per_window
+        return (
+            f"<AccountLimits: {count} submissions in {window_s:g} s, {self._slot_count} at a time, "
+            f"{self._polls_per_second} polls a second>"
+        )
+
+    @property
+    def submissions_per_window(self) -> tuple[int, timedelta]:
+        """How many submissions in how long a window."""
+        count, window_s = self._per_window
+        return count, timedelta(seconds=window_s)
+
+    @property
+    def max_concurrent_submissions(self) -> int:
+        """How many submissions may be on their way at a time."""
+        return self._slot_count
+
+    @property
+    def polls_per_second(self) -> float | None:
+        """The most polls per second for all tasks together; None for no limit.
+
+        It can be set at any time, and holds from the next poll on: processes that share an account
+        divide it among themselves.
+
+        Raises:
+            InvalidRequest: It is set to what is not a number more than zero, or None.
+        """
+        return self._polls_per_second
+
+    @polls_per_second.setter
+    def polls_per_second(self, rate: float | None) -> None:
+        if rate is not None:
+            _check_rate("polls_per_second", rate)
+        self._polls_per_second = rate
+        self.poll_spacing_s = 0.0 if rate is None else 1 / rate
 
     def attach(self, clock: Clock) -> None:
         """Let a session that is being entered use the limits.

@@ -169,7 +169,27 @@ class SunoSession:
     def __repr__(self) -> str:
         return f"<SunoSession at {self._base_url}>"
 
+    @property
+    def limits(self) -> AccountLimits:
+        """What the account allows: to be shared with other sessions, or to be read."""
+        return self._limits
+
+    @property
+    def max_in_flight(self) -> int:
+        """How many tasks `generate` and `generate_many` keep running at a time."""
+        return self._max_in_flight
+
+    @property
+    def receiver(self) -> CallbackReceiver | None:
+        """What receives callbacks, or None."""
+        return self._receiver
+
     # --- its life ---------------------------------------------------------------------------------
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it was entered, and not left yet."""
+        return self._open
 
     async def __aenter__(self) -> Self:
         if self._entered:

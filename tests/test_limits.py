@@ -22,7 +22,7 @@ from suno_async import (
 )
 from suno_async.limits import Places, SubmissionWindow
 from suno_async.owner import Owner
-from suno_async.sandbox import Call, Delay, EnvelopeError
+from suno_async.sandbox import Call, Delay, EnvelopeError, TaskScript
 
 from .world import World, song, until, virtual_world
 
@@ -276,6 +276,59 @@ async def test_polls_are_shared(world: World) -> None:
         await world.run(asyncio.gather(*(task.result() for task in tasks)))
         polled = [poll.at for poll in world.sandbox.polls]
     assert all(later - earlier >= 1.99 for earlier, later in pairwise(polled))
+
+
+async def test_the_rate_of_polls_can_be_set_while_tasks_are_watched(world: World) -> None:
+    """It holds from the next poll on: slower, without a limit, and slower again."""
+    limits = AccountLimits()
+    spacings = {100: 4.0, 200: None, 300: 10.0}
+    async with world.session(limits=limits) as suno:
+        for _ in range(10):
+            world.sandbox.script(TaskScript(stages=()))
+            await world.run(suno.submit(song()))
+        ids = [charge.task_id for charge in world.sandbox.ledger]
+        reading = [asyncio.create_task(suno.task(task_id).result()) for task_id in ids]
+        for at, spacing in spacings.items():
+            await world.pass_time(at - world.clock.monotonic())
+            limits.polls_per_second = spacing and 1 / spacing
+        await world.pass_time(100)
+        for task in reading:
+            task.cancel()
+        await asyncio.gather(*reading, return_exceptions=True)
+    polled = [poll.at for poll in world.sandbox.polls]
+
+    def gaps(begin: float, end: float) -> list[float]:
+        return [later - at for at, later in pairwise(polled) if begin <= at and later <= end]
+
+    # the one that was waited for when the rate was set may come as before
+    assert min(gaps(110, 200)) >= 3.99
+    assert min(gaps(210, 300)) < 3
+    assert min(gaps(320, 400)) >= 9.99
+    assert len(gaps(320, 400)) >= 6
+
+
+def test_limits_can_be_read() -> None:
+    """As they were given, or by default."""
+    limits = AccountLimits()
+    assert limits.submissions_per_window == (20, timedelta(seconds=10))
+    assert limits.max_concurrent_submissions == 8
+    assert limits.polls_per_second is None
+    limits = AccountLimits((3, 0.1), 2, 1.5)
+    assert limits.submissions_per_window == (3, timedelta(seconds=0.1))
+    assert (limits.max_concurrent_submissions, limits.polls_per_second) == (2, 1.5)
+    assert "3 submissions in 0.1 s, 2 at a time, 1.5 polls" in repr(limits)
+
+
+@pytest.mark.parametrize("rate", [0, -1, True, "5", float("nan")])
+def test_a_bad_rate_of_polls_is_refused_later_too(rate: Any) -> None:
+    """And the one that was set holds."""
+    limits = AccountLimits(polls_per_second=2)
+    with pytest.raises(InvalidRequest) as raised:
+        limits.polls_per_second = rate
+    assert raised.value.field == "polls_per_second"
+    assert limits.polls_per_second == 2
+    limits.polls_per_second = None
+    assert limits.polls_per_second is None
 
 
 async def test_a_pause_is_shared(world: World) -> None:

@@ -8,9 +8,11 @@ import aiohttp
 import pytest
 
 from suno_async import (
+    AccountLimits,
     AddInstrumentalRequest,
     ApiError,
     AuthenticationError,
+    CallbackReceiver,
     ConnectionFailed,
     FixedInterval,
     InvalidRequest,
@@ -193,6 +195,21 @@ async def test_a_session_is_entered_once(sandbox: Sandbox) -> None:
         assert await suno.credits()
     with pytest.raises(SessionClosed):
         await suno.__aenter__()
+
+
+async def test_what_it_was_given_can_be_read(sandbox: Sandbox) -> None:
+    """By whoever stands on it, and whether it is open."""
+    limits = AccountLimits(polls_per_second=5)
+    receiver = CallbackReceiver("https://my.service/suno")
+    suno = session_for(sandbox, limits=limits, receiver=receiver, max_in_flight=7)
+    assert (suno.limits, suno.receiver, suno.max_in_flight) == (limits, receiver, 7)
+    assert not suno.is_open
+    async with suno:
+        assert suno.is_open
+    assert not suno.is_open
+    suno = session_for(sandbox, submissions_per_window=(5, 2))
+    assert suno.limits.submissions_per_window == (5, timedelta(seconds=2))
+    assert suno.receiver is None
 
 
 async def test_leaving_twice_is_harmless(sandbox: Sandbox) -> None:
