@@ -284,6 +284,20 @@ class Observers:
     def __bool__(self) -> bool:
         return bool(self._observers)
 
+    def add(self, observer: Observer) -> None:
+        """Tell one more of what happens from now on; one that is there already is not added again.
+
+        Raises:
+            InvalidRequest: It cannot be called, or would have to be awaited.
+        """
+        (added,) = _checked([observer])
+        if added not in self._observers:
+            self._observers = (*self._observers, added)
+
+    def remove(self, observer: Observer) -> None:
+        """Tell one no more, from the next thing on; an unknown one does nothing."""
+        self._observers = tuple(other for other in self._observers if other != observer)
+
     def tell(self, observation: Observation) -> None:
         """Tell what has happened; never raises."""
         self._untold.append(observation)

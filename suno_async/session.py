@@ -316,6 +316,20 @@ class SunoSession:
             refusals=dict(counts.refusals),
         )
 
+    def add_observer(self, observer: Observer) -> None:
+        """Tell one more observer of everything that happens from now on, after all others.
+
+        It can be added at any time; one that is there already is not added again.
+
+        Raises:
+            InvalidRequest: It is no plain function of one argument.
+        """
+        self._observers.add(observer)
+
+    def remove_observer(self, observer: Observer) -> None:
+        """Tell an observer no more, one of the session's own too; an unknown one does nothing."""
+        self._observers.remove(observer)
+
     # --- one task ---------------------------------------------------------------------------------
 
     async def submit(

@@ -20,12 +20,14 @@ from suno_async import (
 )
 from suno_async.observe import (
     Accepted,
+    Ended,
     Found,
     Observation,
     Observers,
     Paused,
     Refused,
     Sent,
+    StageReached,
     Uncertain,
 )
 from suno_async.sandbox import Call, Delay, DropAfter, EnvelopeError, Fault, HttpError, Sandbox
@@ -163,6 +165,40 @@ def test_an_on_submitted_that_cannot_be_called_is_refused(hook: Any) -> None:
     assert raised.value.field == "on_submitted"
 
 
+@pytest.mark.parametrize("observer", [None, 3, _coroutine_function, _AsyncCall()], ids=repr)
+def test_what_cannot_observe_is_not_added(observer: Any) -> None:
+    """The rule is the same later on."""
+    suno = SunoSession("key")
+    with pytest.raises(InvalidRequest) as raised:
+        suno.add_observer(observer)
+    assert raised.value.field == "observers"
+
+
+def test_observers_come_and_go() -> None:
+    """In the order in which they were added, each once, also while one thing is told."""
+    told: list[tuple[str, Observation]] = []
+
+    def late(one: Observation) -> None:
+        told.append(("late", one))
+
+    def first(one: Observation) -> None:
+        told.append(("first", one))
+        observers.add(late)
+        observers.remove(first)
+
+    observers = Observers()
+    assert not observers
+    observers.add(first)
+    observers.add(first)
+    observers.remove(late)  # unknown: nothing happens
+    assert observers
+    for one in (A, B):
+        observers.tell(one)
+    assert told == [("first", A), ("late", B)]
+    observers.remove(late)
+    assert not observers
+
+
 def test_any_callable_object_can_observe() -> None:
     """Not functions alone; and an iterable is read once."""
     plain = _Plain()
@@ -297,6 +333,23 @@ async def test_invariant_1_an_observer_that_raises_changes_no_verdict(
         task = await suno.submit(song())
     assert [charge.task_id for charge in sandbox.ledger][-1] == task.task_id
     assert (len(sandbox.submissions), len(sandbox.ledger)) == (3, 2)
+
+
+async def test_an_observer_can_be_added_to_a_session_that_is_under_way(sandbox: Sandbox) -> None:
+    """It is told of what submissions and watches do from then on, until it is removed."""
+    told: list[Observation] = []
+    async with session_for(sandbox) as suno:
+        await suno.submit(song())
+        suno.add_observer(told.append)
+        task = await suno.submit(song())
+        await task.result()
+        kinds = {type(one) for one in told}
+        suno.remove_observer(told.append)
+        count = len(told)
+        await suno.submit(song())
+        assert len(told) == count
+    assert {Sent, Accepted, StageReached, Ended} <= kinds
+    assert sum(type(one) is Sent for one in told) == 1
 
 
 async def test_an_observer_may_call_back_into_the_session(sandbox: Sandbox) -> None:
