@@ -76,7 +76,10 @@ def check_submission(body: Mapping[str, object]) -> None:
     """
     for name in _REQUIRED:
         value = body.get(name)
-        if not isinstance(value, str) or not value.strip():
+        if not isinstance(value, str):
+            raise Refusal(422, f"{name}: must be a string")
+        # the specification sets no least length, and asks for something all the same
+        if not value.strip() and name != "negativeTags":
             raise Refusal(422, f"{name}: must be a non-blank string")
     for name in _URLS:
         if not _is_url(str(body[name])):

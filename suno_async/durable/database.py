@@ -1,0 +1,258 @@
+"""The database of the jobs: SQLite in a file, or PostgreSQL; its transactions run in threads."""
+
+import asyncio
+import logging
+import shutil
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+import backoff
+import sqlalchemy as sa
+from sqlalchemy import event, exc
+
+from suno_async.durable.errors import DatabaseFailed
+from suno_async.durable.tables import SCHEMA, VERSION, about, metadata
+from suno_async.errors import InvalidRequest
+
+T = TypeVar("T")
+Work = Callable[[sa.Connection], T]
+
+_log = logging.getLogger("suno_async.durable")
+
+_THREADS = 4
+# a lock, or a server that is silent, is waited for so long by a single statement
+_PATIENCE_S = 10
+# what a paid call's answer needs on the disk, many times over
+_LEAST_FREE_BYTES = 4 * 1024 * 1024
+
+# the transactions that decide who may send are taken one after the other
+_CLAIM_LOCK = 7_238_611_905
+_MIGRATION_LOCK = 7_238_611_906
+
+# PostgreSQL: the connection, the server's shutdown and start, serialisation, deadlock, resources
+_PASSING_STATES = ("08", "57P", "40001", "40P01", "53", "25P03")
+
+
+def read_url(url: str) -> sa.URL:
+    """Read where the database is.
+
+    Raises:
+        InvalidRequest: It is neither a file of SQLite nor a database of PostgreSQL.
+    """
+    rule = "must be sqlite:///path/to/file or postgresql://user@host/database"
+    try:
+        read = sa.make_url(url)
+    except exc.ArgumentError as error:
+        raise InvalidRequest("url", "(hidden)", rule) from error
+    kind = read.get_backend_name()
+    shown = read.render_as_string(hide_password=True)
+    if kind == "sqlite":
+        if read.database in (None, "", ":memory:"):
+            raise InvalidRequest("url", shown, "must name a file: jobs are to outlive the process")
+        return read
+    if kind in {"postgresql", "postgres"} and read.database:
+        return read.set(drivername="postgresql+psycopg")
+    raise InvalidRequest("url", shown, rule)
+
+
+class Database:
+    """Runs transactions in threads of its own, and tells what passes from what does not.
+
+    Args:
+        url: Where it is, as `read_url` gives it.
+    """
+
+    def __init__(self, url: sa.URL) -> None:
+        self.url: sa.URL = url
+        self.is_sqlite: bool = url.get_backend_name() == "sqlite"
+        self._engine = _sqlite_engine(url) if self.is_sqlite else _postgres_engine(url)
+        self._reader = self._engine.execution_options(suno_reading=True)
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="suno-async jobs")
+
+    @property
+    def path(self) -> Path:
+        """The file, of SQLite."""
+        assert self.url.database is not None  # noqa: S101 - read_url has seen to it
+        return Path(self.url.database)
+
+    # --- transactions -----------------------------------------------------------------------------
+
+    async def run(self, work: Work[T], *, for_s: float | None = None) -> T:
+        """Run a transaction; repeat it while the database is away or locked.
+
+        The work may run several times, and its commit may have succeeded although the connection
+        broke: it is written so that a second time does no harm.
+
+        Args:
+            work: What to do, given a connection; what it raises is raised.
+            for_s: How long to repeat; None repeats for as long as it takes.
+
+        Raises:
+            DatabaseFailed: The database is away for longer, or cannot be used at all.
+        """
+        return await self._persist(work, self._engine, for_s)
+
+    async def _persist(self, work: Work[T], engine: sa.Engine, for_s: float | None) -> T:
+        @backoff.on_exception(
+            backoff.expo, _Away, max_time=for_s, max_value=2, factor=0.1, logger=None
+        )
+        async def persist() -> T:
+            return await self._in_thread(lambda: _once(engine, work))
+
+        try:
+            return await persist()
+        except _Away as error:
+            raise DatabaseFailed(error.reason) from error.__cause__
+
+    async def read(self, work: Work[T], *, for_s: float | None = None) -> T:
+        """Run a transaction that only reads: on SQLite it waits for no writer."""
+        return await self._persist(work, self._reader, for_s)
+
+    async def call(self, work: Callable[[], T]) -> T:
+        """Run something else of the database's, such as a call of DBOS, in one of the threads."""
+        return await self._in_thread(work)
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+    # --- time, order, room ------------------------------------------------------------------------
+
+    def now_s(self, connection: sa.Connection) -> float:
+        """Tell the time that all workers share: the server's, or this machine's."""
+        if self.is_sqlite:
+            return time.time()
+        query = sa.select(sa.func.extract("epoch", sa.func.clock_timestamp()))
+        return float(connection.execute(query).scalar_one())
+
+    def take_turn(self, connection: sa.Connection) -> None:
+        """Let the transactions that decide who may send run one after the other."""
+        if not self.is_sqlite:  # there every transaction that writes does
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_CLAIM_LOCK)))
+
+    def check_room(self) -> None:
+        """Raise DatabaseFailed when what comes of a paid call might not fit on the disk."""
+        if not self.is_sqlite:
+            return
+        free = shutil.disk_usage(self.path.parent).free
+        if free < _LEAST_FREE_BYTES:
+            raise DatabaseFailed(
+                f"only {free} bytes are free beside {self.path}: nothing is sent that could not "
+                "be recorded; make room and it goes on"
+            )
+
+    # --- its life ---------------------------------------------------------------------------------
+
+    async def prepare(self) -> None:
+        """Make the tables that are missing.
+
+        Raises:
+            DatabaseFailed: It cannot be used, or is one of a newer version.
+        """
+        await self.run(self._prepare, for_s=_PATIENCE_S)
+
+    def _prepare(self, connection: sa.Connection) -> None:
+        if not self.is_sqlite:
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
+            connection.execute(sa.schema.CreateSchema(SCHEMA, if_not_exists=True))
+        metadata.create_all(connection)
+        version = connection.execute(sa.select(about.c.version)).scalar()
+        if version is None:
+            connection.execute(about.insert().values(version=VERSION))
+        elif version > VERSION:
+            raise DatabaseFailed(
+                f"it is of version {version}, and this package knows {VERSION}: update suno-async"
+            )
+
+    async def aclose(self) -> None:
+        """Wait for what is under way, for a moment, and close the connections."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._engine.dispose()
+
+
+class _Away(Exception):
+    """The database is away for the moment."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def _once(engine: sa.Engine, work: Work[T]) -> T:
+    try:
+        with engine.begin() as connection:
+            return work(connection)
+    except (exc.DBAPIError, exc.TimeoutError) as error:
+        reason = _reason(error)
+        if _passes(error):
+            raise _Away(reason) from error
+        raise DatabaseFailed(reason) from error
+
+
+def _sqlite_engine(url: sa.URL) -> sa.Engine:
+    engine = sa.create_engine(url, connect_args={"timeout": _PATIENCE_S})
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _: object) -> None:
+        connection.isolation_level = None  # transactions begin below, and not where sqlite3 likes
+        connection.execute("PRAGMA journal_mode=WAL")
+        # also a machine that loses its power remembers that it was about to pay
+        connection.execute("PRAGMA synchronous=FULL")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: sa.Connection) -> None:
+        reading = connection.get_execution_options().get("suno_reading")
+        connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+    return engine
+
+
+def _postgres_engine(url: sa.URL) -> sa.Engine:
+    engine = sa.create_engine(
+        url,
+        pool_size=_THREADS,
+        max_overflow=1,
+        pool_pre_ping=True,
+        pool_timeout=_PATIENCE_S,
+        connect_args=connection_options(),
+    )
+    return engine.execution_options(schema_translate_map={None: SCHEMA})
+
+
+def connection_options() -> dict[str, Any]:
+    """Give psycopg's options: a server that is silent is given up after some seconds."""
+    return {
+        "connect_timeout": _PATIENCE_S // 2,
+        "keepalives_idle": 5,
+        "keepalives_interval": 2,
+        "keepalives_count": 3,
+        "tcp_user_timeout": _PATIENCE_S * 1000,
+        "application_name": "suno-async",
+        "options": f"-c statement_timeout={_PATIENCE_S * 1000} -c lock_timeout=5000",
+    }
+
+
+def _passes(error: Exception) -> bool:
+    """Tell whether the same transaction may succeed later, by itself."""
+    if isinstance(error, exc.TimeoutError):  # no connection was free
+        return True
+    if not isinstance(error, exc.DBAPIError):
+        return False
+    if error.connection_invalidated:
+        return True
+    origin = error.orig
+    state = getattr(origin, "sqlstate", None)
+    if isinstance(state, str):
+        return state.startswith(_PASSING_STATES) or state in {"55P03", "57014"}
+    said = str(origin)
+    if "locked" in said or "busy" in said:  # SQLite's
+        return True
+    # psycopg has no state for what broke before the server said anything
+    return type(origin).__module__.startswith("psycopg") and isinstance(error, exc.OperationalError)
+
+
+def _reason(error: Exception) -> str:
+    origin = getattr(error, "orig", None) or error
+    return f"{type(origin).__name__}: {' '.join(str(origin).split())}"

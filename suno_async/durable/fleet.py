@@ -1,0 +1,81 @@
+"""One worker among others: keeps its lease, takes over from dead ones, shares the polls."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+
+from suno_async.durable.errors import DatabaseFailed
+from suno_async.durable.workers import LEASE_S, Workers
+from suno_async.limits import AccountLimits
+
+_log = logging.getLogger("suno_async.durable")
+
+_BEAT_EVERY_S = 1.0
+
+
+class Fleet:
+    """Keeps a worker in the fleet.
+
+    Args:
+        workers: Who is alive.
+        limits: The account's, of which polls are divided among the workers.
+        on_lost: Called when others have taken this worker for dead, and have its jobs.
+    """
+
+    def __init__(
+        self, workers: Workers, limits: AccountLimits, on_lost: Callable[[], object]
+    ) -> None:
+        self._workers = workers
+        self._limits = limits
+        self._polls_per_second = limits.polls_per_second
+        self._on_lost = on_lost
+        self._beating: asyncio.Task[None] | None = None
+
+    async def join(self, *, alone: bool) -> None:
+        """Become one of the workers, and take over what dead ones have left.
+
+        Args:
+            alone: Whether no other can be alive, as on SQLite.
+        """
+        await self._workers.beat()
+        await self._workers.take_over(at_once=alone)
+
+    def start(self) -> None:
+        """Begin to renew the lease."""
+        self._beating = asyncio.create_task(self._beat())
+
+    async def _beat(self) -> None:
+        heard_since_s = last_s = time.monotonic()
+        while True:
+            await asyncio.sleep(_BEAT_EVERY_S)
+            try:
+                kept, alive = await self._workers.beat()
+                now_s = time.monotonic()
+                if now_s - last_s > 2 * _BEAT_EVERY_S or not kept:
+                    heard_since_s = now_s  # whoever was away himself does not judge others
+                last_s = now_s
+                if not kept:
+                    _log.warning("this worker was taken for dead: others go on with its jobs")
+                    self._on_lost()
+                self._share(alive)
+                if now_s - heard_since_s > LEASE_S and (found := await self._workers.take_over()):
+                    _log.warning("took over %d jobs of a dead worker", found)
+            except DatabaseFailed as error:
+                _log.warning("%s", error)
+
+    def _share(self, alive: int) -> None:
+        if self._polls_per_second is not None:
+            self._limits.polls_per_second = self._polls_per_second / max(alive, 1)
+
+    async def aclose(self) -> None:
+        """Leave the fleet: what is left goes to others at once."""
+        if self._beating is None:
+            return
+        self._beating.cancel()
+        await asyncio.wait({self._beating})
+        self._limits.polls_per_second = self._polls_per_second
+        try:
+            await self._workers.leave()
+        except DatabaseFailed as error:
+            _log.info("the lease runs out by itself: %s", error)

@@ -1,0 +1,249 @@
+"""Submits the jobs that wait: uploads their stems, claims their paid calls, sends them once."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Coroutine
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, TypeVar
+
+from attrs import evolve
+
+from suno_async.callbacks import CallbackReceiver
+from suno_async.durable.errors import DatabaseFailed
+from suno_async.durable.records import JobRecord
+from suno_async.durable.sends import SEND_WITHIN_S, Claim, NotYet, Sends, new_token
+from suno_async.durable.store import Store
+from suno_async.durable.values import JobState
+from suno_async.errors import (
+    ApiError,
+    ConnectionFailed,
+    InvalidRequest,
+    Maintenance,
+    NotSubmitted,
+    ProtocolError,
+    RateLimited,
+    ServerError,
+    SessionClosed,
+    SubmissionUncertain,
+    SunoError,
+    UnexpectedError,
+)
+from suno_async.models import AddInstrumentalRequest
+from suno_async.observe import Accepted, Found, Observation
+from suno_async.session import SunoSession
+
+T = TypeVar("T")
+
+_log = logging.getLogger("suno_async.durable")
+
+# docs: the service deletes uploads after 3 days; upstream: after 24 hours
+_UPLOAD_LASTS_S = 20 * 3600.0
+_UPLOAD_TRIES = 8
+# between two tries of what was certainly not taken
+_FIRST_WAIT_S = 1.0
+_LONGEST_WAIT_S = 60.0
+# how long one worker's claims are kept from the database while the limits are used up
+_LONGEST_LOOK_S = 1.0
+
+_PASSING = (ConnectionFailed, RateLimited, Maintenance, ServerError, ProtocolError)
+
+
+class Submitting:
+    """Submits jobs.
+
+    Args:
+        session: Sends them; open for as long as this works.
+        store: Keeps the jobs.
+        sends: Gives out the right to send.
+        receiver: Makes callback URLs that any process knows; None without one.
+    """
+
+    def __init__(
+        self,
+        session: SunoSession,
+        store: Store,
+        sends: Sends,
+        receiver: CallbackReceiver | None,
+    ) -> None:
+        self._session = session
+        self._store = store
+        self._sends = sends
+        self._receiver = receiver
+        self._turn = asyncio.Lock()
+        self._paying: set[asyncio.Task[Any]] = set()
+        self._named: dict[int, tuple[str, float]] = {}
+        self._unrecorded: dict[str, tuple[str, str]] = {}
+        self._closed = False
+        session.add_observer(self._observe)
+
+    def close(self) -> None:
+        """Begin no paid call any more."""
+        self._closed = True
+
+    async def ended(self, within_s: float) -> None:
+        """Wait until the paid calls that are under way have ended and are recorded."""
+        if self._paying:
+            await asyncio.wait(self._paying, timeout=within_s)
+
+    def detach(self) -> None:
+        """Leave the session as it was; tell of the tasks that could not be recorded."""
+        self._session.remove_observer(self._observe)
+        for key, task_id in self._unrecorded.values():
+            _log.warning(
+                "job %r has made task %s, which could not be recorded: adopt it",
+                key,
+                task_id,
+                extra={"task_id": task_id},
+            )
+
+    # --- one job ----------------------------------------------------------------------------------
+
+    async def run(self, key: str) -> None:
+        """Run a job until it is accepted, refused or uncertain, or nothing more is to be sent."""
+        again_s = _FIRST_WAIT_S
+        while True:
+            record = await self._store.record(key)
+            if record.state is not JobState.WAITING or self._closed:
+                return
+            request = await self._prepared(record)
+            if request is None or not await self._sent(key, request):
+                return
+            await asyncio.sleep(again_s)
+            again_s = min(2 * again_s, _LONGEST_WAIT_S)
+
+    async def _prepared(self, record: JobRecord) -> AddInstrumentalRequest | None:
+        """Give the request with the URL of its stem; None when that cannot be uploaded."""
+        if record.stem is None:
+            return record.request
+        try:
+            url = await self._uploaded(record, record.stem)
+        except SessionClosed:
+            raise asyncio.CancelledError from None
+        except DatabaseFailed:
+            raise
+        except SunoError as error:
+            failure = error
+        except OSError as error:
+            failure = UnexpectedError(f"the stem cannot be read: {error}")
+        else:
+            return evolve(record.request, upload_url=url)
+        await self._store.fail_unsent(record.key, failure)
+        return None
+
+    async def _uploaded(self, record: JobRecord, stem: Path) -> str:
+        known, since_s = record.uploaded_url, record.uploaded_s
+        if known is not None and since_s is not None:
+            age_s = await self._store.now_s() - since_s
+            if age_s < _UPLOAD_LASTS_S:
+                return known
+        url = await self._upload(stem)
+        await self._store.uploaded(record.key, url)
+        return url
+
+    async def _upload(self, stem: Path) -> str:
+        wait_s = _FIRST_WAIT_S
+        for _ in range(_UPLOAD_TRIES - 1):
+            with suppress(*_PASSING):
+                return await self._session.upload(stem)
+            await asyncio.sleep(wait_s)
+            wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
+        return await self._session.upload(stem)
+
+    # --- its paid call ----------------------------------------------------------------------------
+
+    async def _sent(self, key: str, request: AddInstrumentalRequest) -> bool:
+        """Send it when the limits allow; tell whether it is to be tried again."""
+        token, request = self._with_token(request)
+        while True:
+            async with self._turn:  # one of this worker's jobs asks at a time
+                wait_s = max(self._session.stats().pause_left_s, 0.0)
+                if not wait_s:
+                    claimed = await self._unbroken(self._claim(key, token, request))
+                    if not isinstance(claimed, NotYet):
+                        break
+                    wait_s = claimed.wait_s
+                await asyncio.sleep(min(wait_s, _LONGEST_LOOK_S))
+        return False if claimed is None else await asyncio.shield(claimed)
+
+    def _with_token(self, request: AddInstrumentalRequest) -> tuple[str, AddInstrumentalRequest]:
+        """Draw a token for an execution, never for a job.
+
+        One that is begun again has another token, and finds the first in the job's row.
+        """
+        if self._receiver is None or request.callback_url is not None:
+            return new_token(), evolve(request)
+        expectation = self._receiver.expect()
+        return expectation.token, evolve(request, callback_url=expectation.url)
+
+    async def _claim(
+        self, key: str, token: str, request: AddInstrumentalRequest
+    ) -> "NotYet | asyncio.Task[bool] | None":
+        """Claim and begin to send, in one go that nothing comes between."""
+        began_s = time.monotonic()
+        claim = await self._sends.claim(key, token)
+        if claim is None or isinstance(claim, NotYet):
+            return claim
+        return self._start(self._send(claim, request, began_s))
+
+    async def _send(self, claim: Claim, request: AddInstrumentalRequest, began_s: float) -> bool:
+        """Send, and record what became of it; tell whether it may be sent again."""
+        left_s = began_s + SEND_WITHIN_S - time.monotonic()
+        if self._closed or left_s <= 0:
+            await self._sends.give_back(claim)
+            return True
+        failure: Exception | None = None
+        try:
+            await self._session.submit(request, send_within=left_s)
+        except Exception as error:  # noqa: BLE001 - what was paid for is recorded whatever it is
+            failure = error
+        if (named := self._named.pop(id(request), None)) is not None:
+            await self._accept(claim, *named)
+            return False
+        return await self._settle(claim, request, failure)
+
+    async def _accept(self, claim: Claim, task_id: str, submitted_s: float) -> None:
+        self._unrecorded[claim.token] = (claim.key, task_id)
+        await self._sends.accepted(claim.token, task_id, submitted_s)
+        del self._unrecorded[claim.token]
+
+    async def _settle(
+        self, claim: Claim, request: AddInstrumentalRequest, failure: Exception | None
+    ) -> bool:
+        """Record what a failure proves: what is in no list of the certain is uncertain."""
+        match failure:
+            case NotSubmitted() | SessionClosed() | RateLimited() | Maintenance():
+                await self._sends.give_back(claim)
+                return True
+            case ConnectionFailed(request_sent=False):
+                await self._sends.give_back(claim)
+                return True
+            case InvalidRequest() | ApiError():
+                await self._sends.refused(claim, failure)
+            case SubmissionUncertain():
+                await self._sends.uncertain(claim, failure)
+            case _:
+                reason = f"{type(failure).__name__}: {failure}"
+                error = SubmissionUncertain(request.title, reason)
+                error.__cause__ = failure
+                await self._sends.uncertain(claim, error)
+        return False
+
+    def _observe(self, observation: Observation) -> None:
+        """Take note of a task at once, whatever is raised where its id is waited for."""
+        if isinstance(observation, Accepted | Found):
+            since_s = observation.submitted_at.timestamp()
+            self._named.setdefault(id(observation.request), (observation.task_id, since_s))
+
+    # --- what is not to be cut off ----------------------------------------------------------------
+
+    def _start(self, work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
+        task = asyncio.create_task(work)
+        self._paying.add(task)
+        task.add_done_callback(self._paying.discard)
+        return task
+
+    async def _unbroken(self, work: Coroutine[Any, Any, T]) -> T:
+        """Await some work that goes on to its end, whatever becomes of who waits for it."""
+        return await asyncio.shield(self._start(work))

@@ -1,0 +1,114 @@
+"""Which workers are alive: each renews a lease, and whoever finds one run out takes over."""
+
+import sqlalchemy as sa
+
+from suno_async.durable.database import Database
+from suno_async.durable.dispatch import Dispatch
+from suno_async.durable.sends import FleetLimits, give_up
+from suno_async.durable.tables import workers
+
+# a worker that has not been heard of for so long is taken for dead
+LEASE_S = 5.0
+
+
+class Workers:
+    """Keeps a worker's lease, and takes over from dead workers.
+
+    Args:
+        database: Where.
+        dispatch: Hands what dead workers ran to living ones.
+        worker: This worker's name, which no other has or had.
+        limits: The account's, as it thinks.
+        reconcile_s: How long a callback is waited for that proves what a dead worker has sent.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        dispatch: Dispatch,
+        worker: str,
+        limits: FleetLimits,
+        reconcile_s: float,
+    ) -> None:
+        self._database = database
+        self._dispatch = dispatch
+        self._worker = worker
+        self._limits = limits
+        self._reconcile_s = reconcile_s
+
+    async def beat(self) -> tuple[bool, int]:
+        """Renew the lease; tell whether it had not run out, and how many workers are alive.
+
+        One whose lease another took away has lost its jobs to others.
+        """
+
+        def beat(connection: sa.Connection) -> tuple[bool, int]:
+            now_s = self._database.now_s(connection)
+            renewed = connection.execute(
+                workers.update().where(workers.c.worker == self._worker).values(beat_s=now_s)
+            )
+            kept = renewed.rowcount == 1
+            if not kept:
+                connection.execute(
+                    workers.insert().values(
+                        worker=self._worker, beat_s=now_s, per_window=self._limits.per_window
+                    )
+                )
+            alive = sa.select(sa.func.count()).where(workers.c.beat_s > now_s - LEASE_S)
+            return kept, connection.execute(alive.select_from(workers)).scalar_one()
+
+        return await self._database.run(beat)
+
+    async def take_over(self, *, at_once: bool = False) -> int:
+        """Hand on the jobs of dead workers; tell how many workflows these ran.
+
+        Args:
+            at_once: Whether no other worker can be alive, as on SQLite, whose file one has alone.
+        """
+        handed = 0
+        while (found := await self._take_over_one(at_once=at_once)) is not None:
+            handed += found
+        return handed
+
+    async def _take_over_one(self, *, at_once: bool) -> int | None:
+        def dead(connection: sa.Connection) -> str | None:
+            before_s = self._database.now_s(connection) - (0.0 if at_once else LEASE_S)
+            query = sa.select(workers.c.worker).where(
+                workers.c.worker != self._worker, workers.c.beat_s <= before_s
+            )
+            query = query.limit(1).with_for_update(skip_locked=True)
+            found: str | None = connection.execute(query).scalar()
+            return found
+
+        def bury(connection: sa.Connection, worker: str) -> None:
+            window_s = self._limits.window_s
+            give_up(self._database, connection, worker, window_s, self._reconcile_s)
+            connection.execute(workers.delete().where(workers.c.worker == worker))
+
+        def take_over(connection: sa.Connection) -> int | None:
+            """Do it while the row is locked: one that fails midway leaves it to the next."""
+            if (worker := dead(connection)) is None:
+                return None
+            handed = self._dispatch.take_over(worker)
+            bury(connection, worker)
+            return handed
+
+        if not self._database.is_sqlite:
+            return await self._database.run(take_over)
+        # there a second connection would wait for the first; but this worker is the only one
+        worker = await self._database.read(dead)
+        if worker is None:
+            return None
+        handed = await self._database.call(lambda: self._dispatch.take_over(worker))
+        await self._database.run(lambda connection: bury(connection, worker))
+        return handed
+
+    async def leave(self) -> None:
+        """Give the lease up: what is left is for others, at once."""
+
+        def leave(connection: sa.Connection) -> None:
+            connection.execute(
+                workers.update().where(workers.c.worker == self._worker).values(beat_s=0.0)
+            )
+
+        await self._database.run(leave, for_s=1.0)

@@ -1,0 +1,1 @@
+"""Jobs that outlive the process, on SQLite and on a real PostgreSQL."""
