@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from attrs import frozen
 
-_REQUIRED = ("uploadUrl", "title", "tags", "negativeTags", "callBackUrl")
+_NOT_BLANK = ("uploadUrl", "title", "tags", "callBackUrl")
 _CHOICES: Mapping[str, tuple[str, ...]] = {
     "model": ("V4_5PLUS", "V5"),
     "vocalGender": ("m", "f"),
@@ -74,12 +74,11 @@ def check_submission(body: Mapping[str, object]) -> None:
     Raises:
         Refusal: 422 that names the first offending field and its rule, 413 for a title too long.
     """
-    for name in _REQUIRED:
+    if not isinstance(body.get("negativeTags"), str):  # the specification sets no least length
+        raise Refusal(422, "negativeTags: must be a string")
+    for name in _NOT_BLANK:
         value = body.get(name)
-        if not isinstance(value, str):
-            raise Refusal(422, f"{name}: must be a string")
-        # the specification sets no least length, and asks for something all the same
-        if not value.strip() and name != "negativeTags":
+        if not isinstance(value, str) or not value.strip():
             raise Refusal(422, f"{name}: must be a non-blank string")
     for name in _URLS:
         if not _is_url(str(body[name])):

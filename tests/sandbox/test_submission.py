@@ -63,9 +63,11 @@ async def test_other_weights_are_refused_by_name(caller: Caller, weight: str) ->
     [
         *[
             (field, value)
-            for field in ("uploadUrl", "title", "tags", "negativeTags", "callBackUrl")
+            for field in ("uploadUrl", "title", "tags", "callBackUrl")
             for value in ("", "   ", None, 7)
         ],
+        ("negativeTags", None),
+        ("negativeTags", 7),
         ("uploadUrl", "ftp://example.com/a.wav"),
         ("uploadUrl", "https:///a.wav"),
         ("callBackUrl", "example.com/callback"),
@@ -83,6 +85,12 @@ async def test_an_invalid_field_is_named(caller: Caller, field: str, value: obje
     assert answer["msg"].startswith(f"{field}: ")
     assert answer["data"] is None
     assert not caller.sandbox.tasks
+
+
+async def test_negative_tags_may_be_empty(caller: Caller) -> None:
+    """The specification sets no least length: nothing to exclude is legal."""
+    answer = await caller.post(SUBMIT, json=song(negativeTags=""))
+    assert answer["code"] == 200
 
 
 @pytest.mark.parametrize("field", ["uploadUrl", "title", "tags", "negativeTags", "callBackUrl"])
