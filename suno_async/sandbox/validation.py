@@ -86,11 +86,15 @@ def check_submission(body: Mapping[str, object]) -> None:
     for name, allowed in _CHOICES.items():
         if name in body and body[name] not in allowed:
             raise Refusal(422, f"{name}: must be one of {', '.join(allowed)}")
+    _check_weights(body)
+    if len(str(body["title"])) > _TITLE_LENGTH:
+        raise Refusal(413, f"title: must have at most {_TITLE_LENGTH} characters")
+
+
+def _check_weights(body: Mapping[str, object]) -> None:
     for name in _WEIGHTS:
         if name in body and not _is_weight(body[name]):
             raise Refusal(422, f"{name}: must be a multiple of 0.01 between 0 and 1")
-    if len(str(body["title"])) > _TITLE_LENGTH:
-        raise Refusal(413, f"title: must have at most {_TITLE_LENGTH} characters")
 
 
 def is_text(value: str) -> bool:
