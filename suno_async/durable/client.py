@@ -45,6 +45,7 @@ _PATIENCE_S = 60.0
 # how long leaving waits for answers to paid calls, before and after their session is left
 _LAST_ANSWERS_S = 2.0
 _LONGEST_KEY = 200
+_COALESCE_S = 0.05
 
 
 class DurableSuno:
@@ -146,7 +147,6 @@ class DurableSuno:
     ) -> None:
         around = (session, self._store, self._sends, self._receiver)
         limits = session.limits
-        fleet = Fleet(workers, limits, lambda: engine.interrupt())
         own = not session.is_open
         if own:
             await session.__aenter__()
@@ -154,6 +154,7 @@ class DurableSuno:
         self._watching = watching = Watching(*around)
         runs = {SUBMIT: submitting.run, WATCH: watching.run}
         engine = Engine(self._url, self._worker, runs, limits.max_concurrent_submissions)
+        fleet = Fleet(workers, limits, lambda: engine.running, engine.interrupt)
 
         async def leave() -> None:
             """End in an order in which nothing that was paid for goes unrecorded."""
@@ -325,6 +326,7 @@ class DurableSuno:
                 if not open_until:
                     return
                 await _wait(changed, open_until)
+                await asyncio.sleep(_COALESCE_S)  # what changes at the same time is read once
 
     async def uncertain(self, prefix: str = "") -> list[Job]:
         """Give the jobs that were sent without anybody knowing what became of them, in order."""

@@ -15,7 +15,7 @@ from sqlalchemy import event, exc
 
 from suno_async.durable.errors import DatabaseFailed
 from suno_async.durable.tables import SCHEMA, VERSION, about, metadata
-from suno_async.errors import InvalidRequest
+from suno_async.errors import InvalidRequest, SessionClosed
 
 T = TypeVar("T")
 Work = Callable[[sa.Connection], T]
@@ -70,6 +70,7 @@ class Database:
         self.is_sqlite: bool = url.get_backend_name() == "sqlite"
         self._engine = _sqlite_engine(url) if self.is_sqlite else _postgres_engine(url)
         self._reader = self._engine.execution_options(suno_reading=True)
+        self._closed = False
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="suno-async jobs")
 
     @property
@@ -116,6 +117,8 @@ class Database:
         return await self._in_thread(work)
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
+        if self._closed:
+            raise SessionClosed
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     # --- time, order, room ------------------------------------------------------------------------
@@ -168,6 +171,7 @@ class Database:
 
     async def aclose(self) -> None:
         """Wait for what is under way, for a moment, and close the connections."""
+        self._closed = True
         self._threads.shutdown(wait=False, cancel_futures=True)
         self._engine.dispose()
 

@@ -1,9 +1,10 @@
 """Hands jobs to workers through the queues of DBOS; knows its names, and nothing of songs."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import sqlalchemy as sa
+from attrs import frozen
 from dbos import DBOS, DBOSClient, DBOSPortableJSONSerializer, EnqueueOptions
 
 from suno_async.durable.tables import SCHEMA
@@ -15,6 +16,19 @@ APPLICATION_VERSION = "suno-async-1"
 SUBMIT = "suno_async.submit"
 WATCH = "suno_async.watch"
 QUEUES = {SUBMIT: "suno-submissions", WATCH: "suno-watches"}
+
+
+@frozen
+class Running:
+    """A workflow that somebody runs.
+
+    Attributes:
+        name: DBOS's name for it.
+        worker: Who, as far as DBOS knows.
+    """
+
+    name: str
+    worker: str
 
 
 class Dispatch:
@@ -58,14 +72,22 @@ class Dispatch:
 
     def take_over(self, worker: str) -> int:
         """Put what a dead worker ran into the queues again; tell how much it was."""
-        pending = self._client.list_workflows(
-            executor_id=worker, status="PENDING", load_input=False, load_output=False
+        return self.resume([each.name for each in self.running() if each.worker == worker])
+
+    def running(self) -> list[Running]:
+        """Tell what runs, as far as DBOS knows."""
+        found = self._client.list_workflows(
+            status="PENDING", name=list(QUEUES), load_input=False, load_output=False
         )
+        return [Running(each.workflow_id, each.executor_id or "") for each in found]
+
+    def resume(self, names: Sequence[str]) -> int:
+        """Put workflows into their queues again; tell how many."""
         for workflow, queue in QUEUES.items():
-            ids = [each.workflow_id for each in pending if each.name == workflow]
+            ids = [name for name in names if name.startswith(f"{workflow}/")]
             if ids:
                 self._client.resume_workflows(ids, queue_name=queue)
-        return len(pending)
+        return len(names)
 
     def forget(self, attempts: Iterable[tuple[str, int]]) -> None:
         """Delete what DBOS keeps of jobs that are deleted: of each key, so many attempts."""

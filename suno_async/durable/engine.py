@@ -61,11 +61,16 @@ class Engine:
         self._submissions = submissions
         self._on = False
         self._closing = False
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], str] = {}
+
+    @property
+    def running(self) -> frozenset[str]:
+        """The names of the workflows that run here."""
+        return frozenset(self._tasks.values())
 
     def interrupt(self) -> None:
         """Cut off what runs: others have it now."""
-        for task in self._tasks:
+        for task in list(self._tasks):
             task.cancel()
 
     def close(self) -> None:
@@ -121,8 +126,8 @@ class Engine:
         """Run a workflow; one that is cut off is cancelled, which DBOS does not record."""
         while not self._closing:
             task = asyncio.ensure_future(self._runs[workflow](key))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._tasks[task] = DBOS.workflow_id or ""
+            task.add_done_callback(self._tasks.pop)
             try:
                 await task
             except JobNotFound:

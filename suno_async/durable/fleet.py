@@ -12,6 +12,7 @@ from suno_async.limits import AccountLimits
 _log = logging.getLogger("suno_async.durable")
 
 _BEAT_EVERY_S = 1.0
+_SEARCH_EVERY_S = 5.0
 
 
 class Fleet:
@@ -20,15 +21,21 @@ class Fleet:
     Args:
         workers: Who is alive.
         limits: The account's, of which polls are divided among the workers.
+        running: Tells the names of the workflows that run in this process.
         on_lost: Called when others have taken this worker for dead, and have its jobs.
     """
 
     def __init__(
-        self, workers: Workers, limits: AccountLimits, on_lost: Callable[[], object]
+        self,
+        workers: Workers,
+        limits: AccountLimits,
+        running: Callable[[], frozenset[str]],
+        on_lost: Callable[[], object],
     ) -> None:
         self._workers = workers
         self._limits = limits
         self._polls_per_second = limits.polls_per_second
+        self._running = running
         self._on_lost = on_lost
         self._beating: asyncio.Task[None] | None = None
 
@@ -46,7 +53,7 @@ class Fleet:
         self._beating = asyncio.create_task(self._beat())
 
     async def _beat(self) -> None:
-        heard_since_s = last_s = time.monotonic()
+        heard_since_s = last_s = next_search_s = time.monotonic()
         while True:
             await asyncio.sleep(_BEAT_EVERY_S)
             try:
@@ -61,6 +68,10 @@ class Fleet:
                 self._share(alive)
                 if now_s - heard_since_s > LEASE_S and (found := await self._workers.take_over()):
                     _log.warning("took over %d jobs of a dead worker", found)
+                if now_s >= next_search_s:
+                    next_search_s = now_s + _SEARCH_EVERY_S
+                    if found := await self._workers.resume_orphans(self._running()):
+                        _log.warning("resumed %d jobs that nobody ran", found)
             except DatabaseFailed as error:
                 _log.warning("%s", error)
 

@@ -143,12 +143,13 @@ class Sends:
     def _wait_s(self, connection: sa.Connection, now_s: float) -> float:
         """Tell how long the limits make wait; 0 when there is room."""
         count = sa.func.count()
-        taken = sa.or_(sends.c.free_s.is_(None), sends.c.free_s > now_s)
+        # what lies further ahead was written before a clock was moved
+        longest_s = now_s + self._limits.window_s + SEND_WITHIN_S + _TRAVEL_S
+        taken = sa.or_(sends.c.free_s.is_(None), sends.c.free_s.between(now_s, longest_s))
         query = sa.select(count, sa.func.min(sends.c.free_s)).where(taken)
         used, free_s = connection.execute(query).one()
         if used >= self._limits.per_window:
-            longest_s = self._limits.window_s + SEND_WITHIN_S  # also when a clock was moved
-            return min(max(free_s - now_s, 0.01), longest_s) if free_s else _A_MOMENT_S
+            return max(free_s - now_s, 0.01) if free_s else _A_MOMENT_S
         states = sa.select(jobs.c.state, count).where(jobs.c.state.in_(_IN_FLIGHT))
         rows = connection.execute(states.group_by(jobs.c.state))
         flying = {row[0]: row[1] for row in rows}
@@ -349,8 +350,8 @@ def give_up(
         if row is not None and row.state == JobState.SENDING and row.token == send.token:
             doubt(database, connection, send.key, _orphaned(row.request, send), reconcile_s)
         free_s = send.claimed_s + SEND_WITHIN_S + _TRAVEL_S + window_s
-        now_s = database.now_s(connection)
-        end_send(connection, send.token, now_s, free_s, uncertain=True)
+        # not counted as uncertain: it tells of a worker, and nothing of the network
+        end_send(connection, send.token, database.now_s(connection), free_s, uncertain=False)
 
 
 def _orphaned(request: str, send: sa.Row[Any]) -> SubmissionUncertain:

@@ -54,9 +54,10 @@ sends = sa.Table(
     sa.Column("worker", sa.Text, nullable=False),
     sa.Column("claimed_s", sa.Float, nullable=False),
     # when its answer, or what came in its place, was there; None while it is on its way
-    sa.Column("ended_s", sa.Float),
+    sa.Column("ended_s", sa.Float, index=True),
     # when its place in the account's window is free again; None while it is on its way
     sa.Column("free_s", sa.Float, index=True),
+    # whether its answer was lost on the way, and not with its worker
     sa.Column("uncertain", sa.Boolean, nullable=False, default=False),
 )
 

@@ -35,6 +35,7 @@ class Workers:
         self._worker = worker
         self._limits = limits
         self._reconcile_s = reconcile_s
+        self._orphans: set[str] = set()
 
     async def beat(self) -> tuple[bool, int]:
         """Renew the lease; tell whether it had not run out, and how many workers are alive.
@@ -102,6 +103,29 @@ class Workers:
         handed = await self._database.call(lambda: self._dispatch.take_over(worker))
         await self._database.run(lambda connection: bury(connection, worker))
         return handed
+
+    async def resume_orphans(self, here: frozenset[str]) -> int:
+        """Resume what DBOS takes for running although nobody runs it; tell how much it was.
+
+        That is what a worker claimed and lost before it began, when the database was away, and
+        what one claimed after it was taken for dead. It has to be seen twice in a row.
+
+        Args:
+            here: The names of what runs in this process.
+        """
+        running = await self._database.call(self._dispatch.running)
+        known = await self._database.read(
+            lambda connection: set(connection.execute(sa.select(workers.c.worker)).scalars())
+        )
+        seen = {
+            each.name
+            for each in running
+            if (each.name not in here if each.worker == self._worker else each.worker not in known)
+        }
+        orphans, self._orphans = sorted(seen & self._orphans), seen - self._orphans
+        if orphans:
+            await self._database.call(lambda: self._dispatch.resume(orphans))
+        return len(orphans)
 
     async def leave(self) -> None:
         """Give the lease up: what is left is for others, at once."""
