@@ -261,7 +261,8 @@ def to_json(value: Any) -> str:
     Names are those of the attributes, times are ISO 8601, durations are seconds, an error is an
     object whose `error` is the name of its class. `from_json` reads it back, equal. Of `raw` alone
     what is nested more than 100 levels deep is left out, and of an `InvalidRequest` a value that
-    is no JSON becomes its `repr`.
+    is no JSON becomes its `repr`. What Python hangs on to an error, its `__cause__`, notes and
+    traceback, is not part of it: a cause that is an error of this library can be written by itself.
 
     Returns:
         One line of text, for a file or a database.

@@ -18,6 +18,7 @@ from suno_async import (
     InvalidRequest,
     Model,
     Outcome,
+    RateLimited,
     Stage,
     StageEvent,
     SubmissionUncertain,
@@ -260,6 +261,20 @@ def test_errors_round_trip_by_themselves(error: SunoError) -> None:
     """An error can be stored alone, and read back without knowing its class."""
     again = from_json(to_json(error), SunoError)
     assert repr(again) == repr(error)
+
+
+def test_a_cause_is_stored_by_itself() -> None:
+    """What Python hangs on to an error is not in its JSON, and is not missed when it is read."""
+    error = SubmissionUncertain("Nocturne", "HTTP 502")
+    error.__cause__ = RateLimited(429, "slowly", 200, None, timedelta(seconds=3))
+    error.add_note("seen on Monday")
+    again = from_json(to_json(error), SubmissionUncertain)
+    assert (again.title, again.reason) == (error.title, error.reason)
+    assert again.__cause__ is None
+    assert not hasattr(again, "__notes__")
+    cause = from_json(to_json(error.__cause__), SunoError)
+    assert isinstance(cause, RateLimited)
+    assert vars(cause) == vars(error.__cause__)
 
 
 class Odd:
