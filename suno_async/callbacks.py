@@ -29,6 +29,7 @@ from attrs import evolve
 
 from suno_async.clock import Clock, SystemClock
 from suno_async.errors import CallbackRejected, InvalidRequest
+from suno_async.expectations import Expectation, Listener
 from suno_async.heads import Heads
 from suno_async.models import CallbackNotice
 from suno_async.posted import CutShort, Posted, Reply, TooLarge, reply
@@ -38,80 +39,21 @@ from suno_async.webhook import parse_callback
 if TYPE_CHECKING:
     from aiohttp import web
 
+__all__ = ["CallbackReceiver", "Expectation"]
+
 _log = logging.getLogger(__name__)
 
 LARGEST_BODY_BYTES = 1024 * 1024
 # upstream: a receiver has 15 s to answer
 LONGEST_WAIT_S = 10.0
 
-# how many URLs stay good whose submissions nobody holds any more, and how many of their callbacks
-# are kept for whoever follows
+# how many URLs stay good whose submissions nobody holds any more
 MOST_KEPT = 10_000
-_MOST_EARLY = 8
 
 OnUnplaced = Callable[[CallbackNotice], object]
-Listener = Callable[[CallbackNotice], object]
 _Scope = MutableMapping[str, Any]
 _Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 _Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-
-
-class Expectation:
-    """One submission's callback URL, and what has come to it.
-
-    Attributes:
-        token: The end of the URL.
-        url: The whole URL.
-        notice: The first callback that came, without its tracks, or None.
-    """
-
-    def __init__(
-        self, token: str, receiver: "CallbackReceiver", listen: Listener | None = None
-    ) -> None:
-        self.token: str = token
-        self.url: str = f"{receiver.public_url}/{token}"
-        self.notice: CallbackNotice | None = None
-        self._receiver = receiver
-        self._listeners: tuple[Listener, ...] = () if listen is None else (listen,)
-        self._early: tuple[CallbackNotice, ...] = ()
-        self._followers: tuple[Listener, ...] = ()
-
-    def __repr__(self) -> str:
-        return f"<Expectation of {self._receiver!r}>"
-
-    def deliver(self, notice: CallbackNotice) -> None:
-        """Take a callback: tell the submission, and wake who follows the task, now or later."""
-        notice = evolve(notice, tracks=(), raw={})  # a megabyte is not kept for days
-        self.notice = self.notice or notice
-        for listen in self._listeners:
-            listen(notice)
-        for wake in self._followers:
-            if wake(notice) is False:
-                self._followers = tuple(other for other in self._followers if other is not wake)
-        if not self._followers and len(self._early) < _MOST_EARLY:
-            self._early = (*self._early, notice)
-
-    def keep(self) -> None:
-        """Keep the URL good although nobody may hold it: the last 10,000 of what was sent."""
-        self._receiver.keep(self)
-
-    def forget(self) -> None:
-        """Give the URL up: its submission certainly made no task."""
-        self._receiver.forget(self)
-
-    def listen(self, listen: Listener) -> None:
-        """Tell `listen` too of everything that comes from now on."""
-        self._listeners = (*self._listeners, listen)
-
-    def follow(self, wake: Listener) -> None:
-        """Call `wake` for every callback, also for those that came while nobody followed.
-
-        Any number may follow. One that returns False is not called again.
-        """
-        self._followers = (*self._followers, wake)
-        early, self._early = self._early, ()
-        for notice in early:
-            wake(notice)
 
 
 class CallbackReceiver:

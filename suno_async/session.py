@@ -15,9 +15,10 @@ import aiohttp
 
 from suno_async.batch import Batch, OnProgress, Requests
 from suno_async.cadence import Cadence, HazardPaced
-from suno_async.callbacks import CallbackReceiver, Expectation
+from suno_async.callbacks import CallbackReceiver
 from suno_async.clock import Clock, SystemClock
 from suno_async.errors import InvalidRequest, SessionClosed
+from suno_async.expectations import Expectation
 from suno_async.key import mask, read_key
 from suno_async.limits import AccountLimits, Places, check_count, checked_seconds, read_seconds
 from suno_async.media import MAX_BYTES, Media, Stem, check_user_agent

@@ -31,8 +31,8 @@ from suno_async import (
     VirtualClock,
 )
 from suno_async.cadence import EVERY_STAGE, Cadence, Weights
-from suno_async.callbacks import Expectation
 from suno_async.doubts import DOUBTFUL_LOOKS, LASTING_S, Doubt
+from suno_async.expectations import Expectation
 from suno_async.observe import Counts, Observers
 from suno_async.owner import Owner
 from suno_async.retry import SharedPause

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from suno_async.callbacks import CallbackReceiver, Expectation
+from suno_async.callbacks import CallbackReceiver
 from suno_async.durable.errors import DatabaseFailed
 from suno_async.durable.records import JobRecord
 from suno_async.durable.sends import Sends
@@ -19,6 +19,7 @@ from suno_async.errors import (
     SunoError,
     TaskError,
 )
+from suno_async.expectations import Expectation
 from suno_async.models import TaskDetails, Track
 from suno_async.session import SunoSession
 

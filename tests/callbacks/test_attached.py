@@ -10,7 +10,7 @@ import pytest
 from attrs import frozen
 
 from suno_async import CallbackReceiver, InstrumentalTask, InvalidRequest, StageEvent, SunoSession
-from suno_async.callbacks import Expectation
+from suno_async.expectations import Expectation
 from tests.following import STAGES, collect, names
 from tests.world import World, song, virtual_world
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from suno_async import CallbackNotice, CallbackReceiver, InvalidRequest
-from suno_async.callbacks import Listener
+from suno_async.expectations import Listener
 
 from .hosting import TAKEN, by_itself, post
 
