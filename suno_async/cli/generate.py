@@ -50,7 +50,7 @@ def _single(board: Board, given: Mapping[str, Any]) -> list[tuple[Entry, Song]]:
         song = make_song(given, Path())
     except InvalidRequest as error:
         raise Complaint(f"--{sentence(error).replace('_', '-', error.field.count('_'))}") from error
-    board.entries.append(Entry(song.request.title))
+    board.entries.append(Entry(song.title))
     return [(board.entries[0], song)]
 
 

@@ -69,7 +69,7 @@ def test_bad_rows_say_why_and_spoil_no_other(tmp_path: Path) -> None:
     assert problems[5].startswith("style_weight must be a number")
     assert problems[6].startswith("stem must be a readable file")
     assert rows[7].song is not None
-    assert rows[7].song.request.model is Model.V5
+    assert rows[7].song.fields["model"] is Model.V5
 
 
 def test_a_row_with_too_many_cells_is_named(tmp_path: Path) -> None:
@@ -83,7 +83,8 @@ def test_a_stem_is_relative_to_the_manifest(tmp_path: Path) -> None:
     (tmp_path / "voice.wav").write_bytes(b"RIFF")
     rows = read(tmp_path, "a.jsonl", '{"title": "A", "stem": "voice.wav"}')
     assert rows[0].song is not None
-    assert rows[0].song.stem == tmp_path / "voice.wav"
+    assert rows[0].song.stem is not None
+    assert rows[0].song.stem.path == tmp_path / "voice.wav"
 
 
 @pytest.mark.parametrize(
