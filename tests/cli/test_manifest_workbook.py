@@ -2,13 +2,17 @@
 
 import io
 import sys
+import tempfile
 import zipfile
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from suno_async.cli.failures import Complaint
 
@@ -83,7 +87,7 @@ def test_cells_of_every_kind(tmp_path: Path) -> None:
     assert [row.song.fields.get("audio_weight") for row in manifest.rows][:3] == [0.5, 1, None]
     assert [row.extra["free"] for row in manifest.rows] == [
         "2024-05-01 02:03:00",
-        "2024-05-01 00:00:00",
+        "2024-05-01",
         "01:02:00",
         "1 day, 6:00:00",
         "true",
@@ -186,6 +190,20 @@ def test_an_unreadable_workbook_is_one_sentence(tmp_path: Path, content: bytes, 
         read(tmp_path, "a.xlsx", content)
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@given(st.data())
+def test_a_damaged_workbook_is_read_or_complained_about(data: st.DataObject) -> None:
+    """Whatever became of its parts, there are rows, problems, or one complaint."""
+    content = workbook(["title", "n"], ["A", 1], ["=B2", date(2024, 5, 1)])
+    with zipfile.ZipFile(io.BytesIO(content)) as packed:
+        name = data.draw(st.sampled_from(packed.namelist()))
+        size = len(packed.read(name))
+    begin, length = data.draw(st.integers(0, size)), data.draw(st.integers(0, 40))
+    junk = data.draw(st.sampled_from([b"", b"<", b'"', b"0", b"\0", b"<c/>", b"9999999"]))
+    damaged = changed(content, name, lambda part: part[:begin] + junk + part[begin + length :])
+    with tempfile.TemporaryDirectory() as folder, suppress(Complaint):
+        assert read(Path(folder), "a.xlsx", damaged).all_rows()
 
 
 def test_a_missing_library_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

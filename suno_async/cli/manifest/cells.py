@@ -77,8 +77,8 @@ def extra_text(value: object) -> str:
         return value
     if isinstance(value, NoValue):
         return value.what
-    if isinstance(value, datetime):
-        return value.isoformat(sep=" ")
+    if isinstance(value, datetime):  # a sheet has no dates, but midnights
+        return value.isoformat(sep=" ").removesuffix(" 00:00:00")
     if isinstance(value, date | time):
         return value.isoformat()
     if isinstance(value, timedelta):
