@@ -108,10 +108,15 @@ def generate(
     manifest: Annotated[
         Path | None,
         typer.Option(
-            help="Many songs: JSON Lines, a JSON array, or CSV. A row has the fields above, "
-            "spelled with underscores; a stem is relative to the manifest. "
-            "The other options count for rows that do not give them."
+            help="Many songs: .csv, .tsv, .jsonl, .json, .toml or .xlsx. Columns are the options "
+            "above, whatever their case and spaces; others are kept and not sent. A stem is "
+            "relative to the manifest. The other options count for rows that do not give them. "
+            "A bad row is named with its line and stops no other; the exit status is 1 then."
         ),
+    ] = None,
+    encoding: Annotated[
+        str | None,
+        typer.Option(help="The manifest's, such as cp1252, when it is not UTF-8 or UTF-16."),
     ] = None,
     out: _Out = _OUT,
     max_in_flight: Annotated[
@@ -137,7 +142,7 @@ def generate(
         "audio_weight": audio_weight,
         "callback_url": callback_url,
     }
-    command(given, manifest, out, Service(base_url, interval), max_in_flight)
+    command(given, manifest, out, Service(base_url, interval), max_in_flight, encoding)
 
 
 @app.command()

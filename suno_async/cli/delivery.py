@@ -35,7 +35,8 @@ class Delivery:
         self._board = board
         self._out = out
         self._slots = asyncio.Semaphore(_CONCURRENT_DOWNLOADS)
-        self._uploads: dict[Path, str | SunoError | OSError] = {}
+        # by the digest of a stem: equal content is uploaded once, whatever the files are called
+        self._uploads: dict[str, str | SunoError | OSError] = {}
         self._requested: list[Entry] = []
 
     async def generate(
@@ -75,16 +76,16 @@ class Delivery:
 
     async def _request(self, entry: Entry, song: Song) -> AddInstrumentalRequest:
         if song.stem is None:
-            return song.request
-        path = song.stem.resolve()
-        if path not in self._uploads:
+            return song.request()
+        digest = song.stem.digest
+        if digest not in self._uploads:
             self._board.move(entry, State.UPLOADING)
-            self._uploads[path] = await self._upload(path)
+            self._uploads[digest] = await self._upload(song.stem.path)
             self._board.move(entry, State.WAITING)
-        url = self._uploads[path]
+        url = self._uploads[digest]
         if isinstance(url, Exception):
             raise url
-        return song.with_upload(url)
+        return song.request(url)
 
     async def _upload(self, path: Path) -> str | SunoError | OSError:
         try:

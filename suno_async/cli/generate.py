@@ -1,17 +1,19 @@
 """Songs from the real service: one from options, or many from a manifest."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from suno_async import InvalidRequest
 from suno_async.cli.board import Board, Entry, State
 from suno_async.cli.delivery import Delivery
-from suno_async.cli.failures import Again, Complaint, complain, ending_clearly, sentence
-from suno_async.cli.manifest import Row, read_manifest
+from suno_async.cli.failures import Again, Complaint, complain, ending_clearly, printable, sentence
+from suno_async.cli.manifest import Problem, Row, read_manifest
 from suno_async.cli.run import Run
 from suno_async.cli.service import Service
-from suno_async.cli.songs import Song, make_song
+from suno_async.cli.songs import Song, check_defaults, make_song
+from suno_async.cli.stems import stem_path
 
 
 def generate(
@@ -20,6 +22,7 @@ def generate(
     out: Path,
     service: Service,
     max_in_flight: int | None,
+    encoding: str | None = None,
 ) -> None:
     """Generate songs and save their tracks.
 
@@ -29,6 +32,7 @@ def generate(
         out: The folder of the tracks.
         service: Who makes them.
         max_in_flight: How many tasks run at a time; None takes the session's own limit.
+        encoding: How the manifest is encoded, when that is not UTF-8 or UTF-16 with a mark.
 
     Raises:
         SystemExit: Something failed.
@@ -40,42 +44,60 @@ def generate(
             await Delivery(session, run.board, out).generate(songs, max_in_flight)
 
     with ending_clearly(run.board, run.again):
-        songs = _listed(run.board, manifest, given) if manifest else _single(run.board, given)
+        if manifest is None:
+            songs = _single(run.board, given)
+        else:
+            songs = _listed(run.board, manifest, given, encoding)
         if songs:
             run.perform(work)
 
 
 def _single(board: Board, given: Mapping[str, Any]) -> list[tuple[Entry, Song]]:
-    try:
+    with _naming_the_option():
         song = make_song(given, Path())
-    except InvalidRequest as error:
-        raise Complaint(f"--{sentence(error).replace('_', '-', error.field.count('_'))}") from error
-    board.entries.append(Entry(song.request.title))
+    board.entries.append(Entry(song.title))
     return [(board.entries[0], song)]
 
 
-def _listed(board: Board, manifest: Path, defaults: Mapping[str, Any]) -> list[tuple[Entry, Song]]:
+@contextmanager
+def _naming_the_option() -> Iterator[None]:
+    try:
+        yield
+    except InvalidRequest as error:
+        raise Complaint(f"--{sentence(error).replace('_', '-', error.field.count('_'))}") from error
+
+
+def _listed(
+    board: Board, manifest: Path, defaults: Mapping[str, Any], encoding: str | None
+) -> list[tuple[Entry, Song]]:
     """Note all rows; name those that are not usable at once, while nothing is paid for yet."""
+    with _naming_the_option():
+        check_defaults(defaults)
+        defaults = _absolute(defaults)
+    listed = read_manifest(manifest, defaults, encoding=encoding)
+    for note in listed.notes:
+        complain(printable(f"{manifest.name}: {note}"))
     songs: list[tuple[Entry, Song]] = []
-    for row in read_manifest(manifest, _absolute(defaults)):
+    for row in listed.all_rows():
         entry = _entry(row)
         board.entries.append(entry)
-        if row.song is not None:
+        if isinstance(row, Row):
             songs.append((entry, row.song))
         else:
-            entry.told = True
-            complain(f"{row.source}: {row.problem}")
+            complain(printable(f"{row.source}: {row.reason}"))
     return songs
 
 
-def _entry(row: Row) -> Entry:
-    state = State.WAITING if row.song is not None else State.FAILED
-    return Entry(row.title, row.source, state, problem=row.problem)
+def _entry(row: Row | Problem) -> Entry:
+    if isinstance(row, Row):
+        return Entry(row.title, row.source)
+    title = row.title or row.source
+    return Entry(title, row.source, State.FAILED, problem=row.reason, told=True)
 
 
 def _absolute(defaults: Mapping[str, Any]) -> dict[str, Any]:
     """Keep a common stem relative to where the command runs, not to the manifest."""
     values = dict(defaults)
     if values.get("stem") is not None:
-        values["stem"] = Path(values["stem"]).expanduser().absolute()
+        values["stem"] = stem_path(values["stem"], Path.cwd())
     return values

@@ -41,6 +41,9 @@ def test_a_missing_key_says_how_to_give_it(monkeypatch: pytest.MonkeyPatch) -> N
         ("none.wav", "must be a readable file (No such file or directory)"),
         (".", "must be a readable file (Is a directory)"),
         ("empty.wav", "must not be an empty file"),
+        ("~nosuchuser/a.wav", "must not start from an unknown user's home"),
+        ("/dev/zero", "must be a regular file, and this is a device"),
+        ("https://example.com/a.wav", "must be the path of a file; a URL is an upload_url"),
     ],
 )
 @pytest.mark.parametrize("words", [("demo",), ("generate", *SONG)])
@@ -68,6 +71,24 @@ def test_a_bad_option_is_named(options: list[str], said: str) -> None:
     """The sentence begins with the option and its rule."""
     words = ("generate", "--stem", "short.wav", *SONG, *options)
     assert refusal(*words).startswith(f"suno-async: {said}")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--style-weight", "2"], "--style-weight must be a number from 0 to 1"),
+        (["--stem", "none.wav"], "--stem must be a readable file (No such file or directory)"),
+        (["--stem", "~nosuchuser/a.wav"], "--stem must not start from an unknown user's home"),
+        (["--stem", "short.wav", "--upload-url", "https://a.example"], "--stem or upload_url is"),
+        (["--encoding", "none"], "songs.csv: none is no encoding of text that is known"),
+    ],
+)
+def test_a_bad_default_is_named_once(folder: Path, options: list[str], said: str) -> None:
+    """What all rows share is checked before any of them, and not told for each."""
+    (folder / "songs.csv").write_text("title\nA\nB\n")
+    assert refusal("generate", "--manifest", "songs.csv", *options).startswith(
+        f"suno-async: {said}"
+    )
 
 
 def test_a_bad_time_is_named() -> None:

@@ -37,9 +37,10 @@ async def test_the_demo_takes_a_stem_and_never_mixes_runs(command: Command) -> N
     assert lengths == [11_025, 11_025, 132_300, 132_300]
 
 
-async def test_a_stem_that_is_no_audio_fails_in_sentences(command: Command) -> None:
-    """The service's refusal is shown for each song, and nothing is saved."""
+async def test_a_stem_that_is_no_audio_is_one_sentence(command: Command) -> None:
+    """It is refused by how it begins, before anything is sent."""
     (command.folder / "notes.wav").write_text("la la la")
     ended = await command.run("demo", "--count", "2", "--stem", "notes.wav", key="")
     assert ended.status == 1
-    assert ended.err.count("not a WAV file") == 2
+    assert ended.err.startswith("suno-async: stem must be audio, by how the file begins, not ")
+    assert ended.err.count("\n") == 1

@@ -76,6 +76,34 @@ async def test_a_bad_row_is_named_while_the_others_run(command: Command) -> None
     assert sum("stream-upload" in seen.path for seen in command.sandbox.requests) == 1
 
 
+async def test_five_bad_rows_are_told_with_their_lines(command: Command) -> None:
+    """Each is bad in its own way; the others run, and what should be known is said before."""
+    (command.folder / "\x1b[2Jcopy.wav").write_bytes((command.folder / "short.wav").read_bytes())
+    manifest = (
+        "\ufeffTitle;Tags;negativeTags;Stem;Style Weight;BPM\r\n"
+        "One;folk\u2028quiet;metal;short.wav;0,5;90\r\n"
+        "Two;;metal;short.wav;;\r\n"
+        "Three;jazz;metal;none\x1b]0;x\x07.wav;;\r\n"
+        "Four;jazz;metal;short.wav;1,5;\r\n"
+        '"Fi"ve;jazz;metal;short.wav;;\r\n'
+        "Six;jazz;metal;short.wav;;;;7\r\n"
+        "One;folk\u2028quiet;metal;\x1b[2Jcopy.wav;.50;91\r\n"
+    )
+    (command.folder / "songs.csv").write_bytes(manifest.encode())
+    ended = await command.run("generate", *command.service, "--manifest", "songs.csv")
+    assert ended.status == 1
+    assert [line.partition(" ")[0] for line in ended.err.splitlines()] == [
+        *["songs.csv:"] * 2,
+        *[f"songs.csv:{line}:" for line in (3, 4, 5, 6, 7)],
+    ]
+    assert "columns that are no fields are kept and not sent: 'BPM'" in ended.err
+    assert "lines 2, 8 ask for the same: each is made, and paid for" in ended.err
+    assert not {"\x1b", "\x07", "\u2028"} & set(ended.out + ended.err)
+    assert len(saved(command)) == 4
+    assert len(command.sandbox.ledger) == 2
+    assert sum("stream-upload" in seen.path for seen in command.sandbox.requests) == 1
+
+
 async def test_a_wrong_key_is_one_sentence(command: Command) -> None:
     """Nothing is submitted with a key that the service refuses, which is not shown either."""
     words = ("generate", *command.service, "--stem", "short.wav", *SONG)
