@@ -17,6 +17,7 @@ from typing import Any
 
 import aiohttp
 
+from benchmarks.record_server import TASK_ID
 from suno_async import InstrumentalTask, SunoSession, SystemClock
 from suno_async.cadence import LEAST_GAP_S, HazardPaced
 
@@ -112,7 +113,7 @@ class LoopingClient(Client):
 @asynccontextmanager
 async def plain_aiohttp(base_url: str) -> AsyncIterator[Callable[[], Any]]:
     """Use aiohttp as its documentation begins."""
-    url, params = base_url + _PATH, {"taskId": "5c79be8e5c79be8e5c79be8e5c79be8e"}
+    url, params = base_url + _PATH, {"taskId": TASK_ID}
     async with aiohttp.ClientSession(headers=_HEADERS) as session:
 
         async def poll() -> None:
@@ -127,7 +128,7 @@ async def plain_aiohttp(base_url: str) -> AsyncIterator[Callable[[], Any]]:
 async def plain_httpx(base_url: str) -> AsyncIterator[Callable[[], Any]]:
     """Use httpx as its documentation begins."""
     httpx: Any = import_module("httpx")
-    url, params = base_url + _PATH, {"taskId": "5c79be8e5c79be8e5c79be8e5c79be8e"}
+    url, params = base_url + _PATH, {"taskId": TASK_ID}
     async with httpx.AsyncClient(headers=_HEADERS, trust_env=False) as client:
 
         async def poll() -> None:
@@ -145,7 +146,7 @@ async def suno_easy(base_url: str) -> AsyncIterator[Callable[[], Any]]:
     with client.session:
 
         async def poll() -> None:
-            data = await asyncio.to_thread(client.get_task_info, "5c79be8e5c79be8e5c79be8e5c79be8e")
+            data = await asyncio.to_thread(client.get_task_info, TASK_ID)
             assert data["status"] == "TEXT_SUCCESS"
 
         yield poll
@@ -206,7 +207,8 @@ class SunoAsync(Client):
         since = datetime.now(UTC) - AGE
         watched = WATCHED_BUSY if self.busy else WATCHED_AT_LEISURE
         return (
-            self._read(self._session.task(f"{self._rounds}-{i}", since), i) for i in range(watched)
+            self._read(self._session.task(f"{self._rounds:016x}{i:016x}", since), i)
+            for i in range(watched)
         )
 
     async def _read(self, task: InstrumentalTask, number: int) -> None:

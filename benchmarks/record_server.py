@@ -2,9 +2,11 @@
 
 It answers a waiting task's record of 2.8 KB, prints its address and runs until it is killed.
 
+A record carries the id that was asked for, as the service's do: one of another task is a doubt.
+
 | path begins with | answer |
 |---|---|
-| `/same` | the same bytes every time: the ordinary case for a waiting task |
+| `/same` | the same bytes for a task every time: the ordinary case for a waiting task |
 | `/changing` | a duration that differs each time, so that every body must be decoded |
 | `/queue` | as long a status in the form that `fal-client` reads |
 | `/counts` | how many records were answered, and the CPU seconds of this process |
@@ -15,6 +17,9 @@ import json
 import time
 
 BODY_BYTES = 2800
+
+# stands in the record where the id that was asked for belongs; ids are as long as this one
+TASK_ID = "5c79be8e5c79be8e5c79be8e5c79be8e"
 
 _TRACK = {
     "id": "8551662c-1f7e-4f5a-9c1d-0b2c6f1f0a01",
@@ -32,10 +37,10 @@ def record(duration: int = 100_000, prompt: str = "") -> bytes:
     """Write the record of a task whose text is there; its size does not depend on `duration`."""
     track = {**_TRACK, "prompt": prompt, "duration": duration}
     data = {
-        "taskId": "5c79be8e5c79be8e5c79be8e5c79be8e",
+        "taskId": TASK_ID,
         "parentMusicId": "",
         "param": json.dumps({"title": "Relaxing Piano", "tags": "relaxing, piano"}),
-        "response": {"taskId": "5c79be8e5c79be8e5c79be8e5c79be8e", "sunoData": [track, track]},
+        "response": {"taskId": TASK_ID, "sunoData": [track, track]},
         "status": "TEXT_SUCCESS",
         "type": "GENERATE",
         "operationType": "generate",
@@ -67,8 +72,9 @@ class Counter:
 
     def __init__(self) -> None:
         self.answered = 0
-        self._same = _response(_filled())
-        self._parts = self._same.split(b"100000")
+        same = _response(_filled())
+        self._same = same.split(TASK_ID.encode())
+        self._changing = same.replace(TASK_ID.encode(), b"%b").replace(b"100000", b"%d")
         self._queue = _response(_queue_status())
 
     def answer(self, request: bytes) -> bytes:
@@ -77,10 +83,16 @@ class Counter:
             return _response(json.dumps([self.answered, time.process_time()]).encode())
         self.answered += 1
         if request.startswith(b"GET /same"):
-            return self._same
+            return _task_id(request).join(self._same)
         if request.startswith(b"GET /queue"):
             return self._queue
-        return b"%d".join(self._parts) % ((100_000 + self.answered % 900_000,) * 2)
+        values = (_task_id(request),) * 2 + (100_000 + self.answered % 900_000,) * 2
+        return self._changing % values
+
+
+def _task_id(request: bytes) -> bytes:
+    begin = request.index(b"taskId=") + len(b"taskId=")
+    return request[begin : begin + len(TASK_ID)]
 
 
 class Records(asyncio.Protocol):
