@@ -18,16 +18,16 @@ async def whole(response: aiohttp.ClientResponse) -> bytes:
     """Read a body, unless it is too large."""
     length = response.content_length
     if length is not None:
-        check_size(length, response)
+        check_size(length, response.status)
         return await response.read()
     received = bytearray()
     async for chunk in response.content.iter_any():
         received += chunk
-        check_size(len(received), response)
+        check_size(len(received), response.status)
     return bytes(received)
 
 
-def check_size(size_bytes: int, response: aiohttp.ClientResponse) -> None:
+def check_size(size_bytes: int, http_status: int) -> None:
     """Refuse more than an answer of the service can have.
 
     Raises:
@@ -35,7 +35,7 @@ def check_size(size_bytes: int, response: aiohttp.ClientResponse) -> None:
     """
     if size_bytes > LARGEST_ANSWER_BYTES:
         reason = f"the answer is larger than {LARGEST_ANSWER_BYTES // 1024**2} MiB"
-        raise ProtocolError(reason, response.status)
+        raise ProtocolError(reason, http_status)
 
 
 def withheld(content: aiohttp.StreamReader) -> bytes:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from collections.abc import Awaitable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
@@ -13,6 +14,7 @@ from yarl import URL
 
 from suno_async.body import OneTimeBody
 from suno_async.clock import Clock
+from suno_async.direct import DirectGets, Received, is_possible
 from suno_async.errors import ConnectionFailed, SunoError, UnexpectedError
 from suno_async.key import Masked, Scrubber
 from suno_async.reading import check_size, decoded, whole, withheld
@@ -26,6 +28,8 @@ CONNECT_S = 10.0
 
 # what one header line may hold; aiohttp's own limit of 8 KB has hidden the answers of paid calls
 LARGEST_HEADER_BYTES = 256 * 1024
+
+_PARSING: dict[str, Any] = {"max_field_size": LARGEST_HEADER_BYTES}
 
 # how many headers there may be, for an aiohttp that limits that too (3.14)
 _LIMITS_HEADERS = "max_headers" in (aiohttp.ClientSession.__init__.__kwdefaults__ or {})
@@ -87,8 +91,10 @@ class Transport:
         self._post_headers = self._headers.copy()
         self._post_headers["Content-Type"] = "application/json"
         self._base_url = URL(base_url, encoded=True)
+        self._prefix = self._base_url.raw_path.rstrip("/")
         self._clock = clock
         self._theirs = client_session
+        self._direct: DirectGets | None = None
         self._ours: list[aiohttp.ClientSession] = []
         self._connectors: list[aiohttp.TCPConnector] = []
         self._timeout_s = timeout_s
@@ -108,7 +114,12 @@ class Transport:
         if self._theirs is not None:
             self._kept_alive = self._fresh = self._theirs
         else:
-            self._kept_alive = self._own(aiohttp.TCPConnector(limit=0))
+            connector = aiohttp.TCPConnector(limit=0)
+            self._kept_alive = self._own(connector)
+            if is_possible():
+                self._direct = DirectGets(
+                    connector, self._base_url, self._headers, self._timeout, _PARSING
+                )
             self._fresh = self._own(aiohttp.TCPConnector(limit=0, force_close=True))
         return self
 
@@ -122,6 +133,8 @@ class Transport:
 
     async def aclose(self) -> None:
         """Close the client sessions of its own; again, it does nothing."""
+        if self._direct is not None:
+            self._direct.close()
         # the sockets are closed before anything is awaited: a cancellation here leaves none open
         closing = [connector.close() for connector in self._connectors]
         for closed in closing:
@@ -154,7 +167,13 @@ class Transport:
             ConnectionFailed: No whole answer came.
             ProtocolError: The answer is too large.
         """
-        return await self._ask("GET", path, None, self._shorter(within_s))
+        session = self._open(self._kept_alive)
+        timeout = self._shorter(within_s)
+        if self._direct is not None:
+            asked = self._direct.get(self._prefix + path, timeout.total or self._timeout_s)
+        else:
+            asked = self._ask(session, "GET", path, None, timeout)
+        return await self._answered("GET", path, asked)
 
     def _shorter(self, within_s: float | None) -> aiohttp.ClientTimeout:
         usual = self._timeout
@@ -171,26 +190,36 @@ class Transport:
             ConnectionFailed: No whole answer came.
             ProtocolError: The answer is too large.
         """
-        return await self._ask("POST", path, form, self._upload_timeout)
+        session = self._open(self._kept_alive)
+        asked = self._ask(session, "POST", path, form, self._upload_timeout)
+        return await self._answered("POST", path, asked)
 
     async def _ask(
-        self, method: str, path: str, data: aiohttp.FormData | None, timeout: aiohttp.ClientTimeout
-    ) -> Answer:
+        self,
+        session: aiohttp.ClientSession,
+        method: str,
+        path: str,
+        data: aiohttp.FormData | None,
+        timeout: aiohttp.ClientTimeout,
+    ) -> Received:
+        async with session.request(
+            method,
+            self._url(path),
+            data=data,
+            headers=self._headers,
+            timeout=timeout,
+            allow_redirects=False,
+            raise_for_status=False,
+            auto_decompress=False,
+            **_PARSING,
+        ) as response:
+            return Received(response.status, response.headers, await whole(response))
+
+    async def _answered(self, method: str, path: str, asked: Awaitable[Received]) -> Answer:
+        """Wait for an answer, and make our own of it, or of what came instead."""
         began_s = time.perf_counter()
-        session = self._open(self._kept_alive)
         try:
-            async with session.request(
-                method,
-                self._url(path),
-                data=data,
-                headers=self._headers,
-                timeout=timeout,
-                allow_redirects=False,
-                raise_for_status=False,
-                auto_decompress=False,
-                max_field_size=LARGEST_HEADER_BYTES,
-            ) as response:
-                answer = self._answer(response, await whole(response))
+            answer = self._answer(*await asked)
         except Exception as error:  # noqa: BLE001 - a caller's client session may raise anything
             cause = error
         else:
@@ -258,24 +287,23 @@ class Transport:
         try:
             async for chunk in response.content.iter_any():
                 received += chunk
-                check_size(len(received), response)
+                check_size(len(received), response.status)
         finally:
             received += withheld(response.content)
-            partial.append(self._answer(response, bytes(received)))
+            partial.append(self._answer(response.status, response.headers, bytes(received)))
 
     def _open(self, session: aiohttp.ClientSession) -> aiohttp.ClientSession:
         if session.closed:
             raise ConnectionFailed("the client session is closed", request_sent=False)
         return session
 
-    def _answer(self, response: aiohttp.ClientResponse, body: bytes) -> Answer:
-        headers = response.headers
+    def _answer(self, status: int, headers: Mapping[str, str], body: bytes) -> Answer:
         body = decoded(body, headers.get("Content-Encoding", ""))
         retry_after = headers.get("Retry-After")
         if retry_after is None:
-            return Answer(response.status, body, None, self.scrub)
+            return Answer(status, body, None, self.scrub)
         asked = read_retry_after(retry_after, self._clock.now())
-        return Answer(response.status, body, asked, self.scrub)
+        return Answer(status, body, asked, self.scrub)
 
     def _failure(self, cause: Exception, *, request_sent: bool) -> SunoError:
         """Describe what went wrong without showing the key, in the exceptions behind it either."""
@@ -312,7 +340,7 @@ class Transport:
         return URL.build(
             scheme=base.scheme,
             authority=base.raw_authority,
-            path=base.raw_path.rstrip("/") + plain,
+            path=self._prefix + plain,
             query_string=query,
             encoded=True,
         )
