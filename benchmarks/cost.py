@@ -7,10 +7,14 @@ race twice: a process in which it differs from itself is thrown away.
 
 *Busy* is a hundred polls under way all the time; *at leisure* is 600 tasks that are polled every
 0.34 s, so that nearly every poll wakes the event loop by itself.
+
+What counts in the end is a whole watch: fewer polls, each at its cost, against a fixed poller on
+plain aiohttp that tells of stages as late on average. The share of polls is `cadence`'s.
 """
 
 import argparse
 import asyncio
+import json
 import sys
 import time
 from contextlib import AsyncExitStack
@@ -36,6 +40,11 @@ LABELS = {
     "control": "plain aiohttp again (control)",
 }
 AIMS = {True: 0.90, False: 1.00}
+
+# of about so many looks at a task, so many show another body than the look before
+LOOKS = 30
+CHANGED = 4
+WATCH_AIM = 0.50
 
 
 @frozen
@@ -130,7 +139,10 @@ def main(argv: list[str]) -> None:
             if figure := _passed(names, speed, manner, options):
                 figures[title] = figure
                 _print(title, figure, AIMS[speed])
-    report.save("cost", {"clients": report.versions(*OTHERS.values()), **figures})
+    watches = whole_watches(figures)
+    _print_watches(watches)
+    clients = report.versions(*OTHERS.values())
+    report.save("cost", {"clients": clients, **figures, "whole_watch": watches})
 
 
 def _passed(
@@ -164,6 +176,64 @@ def _passed(
         "server_busy": max(one["server_busy"] for one in passed),
         "thrown_away": thrown_away,
     }
+
+
+def whole_watches(figures: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    """Multiply a poll's cost by the share of polls that our cadence needs at equal mean delay."""
+    shares = _shares_of_polls()
+    if not shares:
+        print(
+            "the share of polls is not known: run `python -m benchmarks cadence`", file=sys.stderr
+        )
+    return [
+        {
+            "title": title,
+            "exponent": exponent,
+            "polls": share,
+            "cpu_of_a_poll": (cost := _cost_of_a_look(figure["ratios"])),
+            "product": share * cost,
+        }
+        for title, figure in figures.items()
+        for exponent, share in shares.items()
+    ]
+
+
+def _cost_of_a_look(ratios: dict[str, dict[str, float]]) -> float:
+    changed = CHANGED / LOOKS
+    same = ratios["unchanged"]["median"]
+    return (1 - changed) * same + changed * ratios["changed"]["median"]
+
+
+def _shares_of_polls() -> dict[str, float]:
+    """Give `cadence`'s share of a fixed 3 s poller's polls, base model, by exponent."""
+    try:
+        written = json.loads((report.RESULTS / "cadence.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    return {
+        row["exponent"]: float(row["3 s"])
+        for row in written["polls_as_share_of_fixed"]
+        if row["durations"] == "base" and row["hours"] == "no" and "exponent" in row
+    }
+
+
+def _print_watches(watches: list[dict[str, Any]]) -> None:
+    rows = [
+        (
+            watch["title"],
+            watch["exponent"],
+            f"{watch['polls']:.2f}",
+            f"{watch['cpu_of_a_poll']:.2f}",
+            f"{watch['product']:.2f}",
+            f"{WATCH_AIM:.2f}",
+        )
+        for watch in watches
+    ]
+    report.table(
+        "polls x CPU of a whole watch ÷ a fixed poller on plain aiohttp at equal mean delay",
+        ("measured", "exponent", "polls", "CPU of a poll", "polls x CPU", "aim"),
+        rows,
+    )
 
 
 def _spread(values: list[float]) -> dict[str, float]:
