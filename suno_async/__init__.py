@@ -143,7 +143,8 @@ def __getattr__(name: str) -> Any:
     if name in _HOMES:
         return import_module(f"{__name__}.{name}")
     if name in __all__:
-        for home in _HOMES:
+        # a session needs neither storage nor callbacks, and should not load them
+        for home in ("session",) if name == "SunoSession" else _HOMES:
             found = getattr(import_module(f"{__name__}.{home}"), name, None)
             if found is not None:
                 globals()[name] = found

@@ -10,6 +10,9 @@ from suno_async.errors import ProtocolError
 # A longer answer is no answer of the service.
 LARGEST_ANSWER_BYTES = 8 * 1024 * 1024
 
+# and a longer file is none of a track, unless the caller says so
+LARGEST_FILE_BYTES = 1024**3
+
 # how packed bytes begin, and no JSON
 _GZIP = b"\x1f\x8b"
 

@@ -8,20 +8,18 @@ from datetime import UTC, datetime, timedelta
 from math import inf
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 from urllib.parse import urlsplit
 
 import aiohttp
 
 from suno_async.batch import Batch, OnProgress, Requests
 from suno_async.cadence import Cadence, HazardPaced
-from suno_async.callbacks import CallbackReceiver
 from suno_async.clock import Clock, SystemClock
 from suno_async.errors import InvalidRequest, SessionClosed
 from suno_async.expectations import Expectation
 from suno_async.key import mask, read_key
 from suno_async.limits import AccountLimits, Places, check_count, checked_seconds, read_seconds
-from suno_async.media import MAX_BYTES, Media, Stem, check_user_agent
 from suno_async.models import (
     AddInstrumentalRequest,
     Model,
@@ -32,6 +30,7 @@ from suno_async.models import (
 )
 from suno_async.observe import Counts, Observer, Observers, SessionStats
 from suno_async.owner import Owner
+from suno_async.reading import LARGEST_FILE_BYTES
 from suno_async.retry import RetryPolicy, SharedPause, persist
 from suno_async.submission import (
     AlwaysOpen,
@@ -43,10 +42,15 @@ from suno_async.submission import (
     Surroundings,
 )
 from suno_async.task import InstrumentalTask, read_timeout
+from suno_async.transfers import Transfers, check_user_agent
 from suno_async.transport import Transport
 from suno_async.uri import uri_of
 from suno_async.watcher import Watch, Watcher
 from suno_async.wire import read_credits
+
+if TYPE_CHECKING:  # loaded when they are first used
+    from suno_async.callbacks import CallbackReceiver
+    from suno_async.media import Stem
 
 # spec: the server
 BASE_URL = "https://api.apikley.ru"
@@ -117,7 +121,7 @@ class SunoSession:
         *,
         base_url: str = BASE_URL,
         callback_url: str = PLACEHOLDER_CALLBACK_URL,
-        receiver: CallbackReceiver | None = None,
+        receiver: "CallbackReceiver | None" = None,
         reconcile_for: timedelta | float = timedelta(minutes=5),
         limits: AccountLimits | None = None,
         max_concurrent_submissions: int | None = None,
@@ -128,7 +132,7 @@ class SunoSession:
         timeout: timedelta | float = timedelta(seconds=60),
         retry: RetryPolicy | None = None,
         client_session: aiohttp.ClientSession | None = None,
-        max_download_bytes: int = MAX_BYTES,
+        max_download_bytes: int = LARGEST_FILE_BYTES,
         user_agent: str | None = None,
         observers: Iterable[Observer] = (),
         on_submitted: OnSubmitted | None = None,
@@ -181,7 +185,7 @@ class SunoSession:
         return self._max_in_flight
 
     @property
-    def receiver(self) -> CallbackReceiver | None:
+    def receiver(self) -> "CallbackReceiver | None":
         """What receives callbacks, or None."""
         return self._receiver
 
@@ -209,7 +213,7 @@ class SunoSession:
             self._clock, self._policy, self._limits, self._owner.sleep, self._observers
         )
         self._submitter = self._make_submitter()
-        self._media = Media(
+        self._transfers = Transfers(
             transport=self._transport,
             base_url=self._base_url,
             pause=self._pause,
@@ -231,11 +235,10 @@ class SunoSession:
             limits=self._limits,
             observers=self._observers,
             counts=self._counts,
-            on_complete=self._media.complete,
+            on_complete=self._transfers.arrivals.note,
         )
         self._room = Places(self._max_in_flight)
         await self._transport.__aenter__()
-        await self._media.__aenter__()
         return self
 
     def _make_submitter(self) -> Submitter:
@@ -273,7 +276,7 @@ class SunoSession:
                 cancelled = again
         if closing.cancelled():  # the event loop is ending
             await self._transport.aclose()
-            await self._media.aclose()
+            await self._transfers.aclose()
         if cancelled is not None:
             raise cancelled
         closing.result()
@@ -282,7 +285,7 @@ class SunoSession:
         """End everything, in less than a second; each step is taken whatever the others do."""
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._transport.aclose)
-            stack.push_async_callback(self._media.aclose)
+            stack.push_async_callback(self._transfers.aclose)
             stack.callback(self._limits.detach)
             stack.push_async_callback(self._watcher.aclose)
             stack.push_async_callback(self._owner.aclose)
@@ -535,7 +538,7 @@ class SunoSession:
     async def _ask_credits(self) -> float:
         return read_credits(await self._transport.get(CREDITS_PATH))
 
-    async def upload(self, stem: Stem) -> str:
+    async def upload(self, stem: "Stem") -> str:
         """Upload a vocal stem or melody and return the URL to submit; it costs nothing.
 
         The service deletes uploads after 3 days (docs).
@@ -555,7 +558,8 @@ class SunoSession:
             ConnectionFailed: No answer came.
         """
         self._check_open()
-        return await self._owner.run(self._media.upload(stem))
+        media = await self._transfers.media()
+        return await self._owner.run(media.upload(stem))
 
     async def download(
         self, track: Track, folder: str | os.PathLike[str], *, name: str | None = None
@@ -596,7 +600,8 @@ class SunoSession:
             OSError: The file cannot be written; what has come stays if it can be resumed.
         """
         self._check_open()
-        return await self._owner.run(self._media.download(track, folder, name=name))
+        media = await self._transfers.media()
+        return await self._owner.run(media.download(track, folder, name=name))
 
     async def download_all(
         self,
@@ -628,8 +633,9 @@ class SunoSession:
             OSError: A file cannot be written.
         """
         self._check_open()
+        media = await self._transfers.media()
         return await self._owner.run(
-            self._media.download_all(tracks, folder, covers=covers, concurrency=concurrency)
+            media.download_all(tracks, folder, covers=covers, concurrency=concurrency)
         )
 
 

@@ -91,3 +91,19 @@ def test_what_is_not_public_is_not_there() -> None:
     """A name that no module has is an `AttributeError` like any other."""
     with pytest.raises(AttributeError, match="module 'suno_async' has no attribute 'nothing'"):
         _ = suno_async.nothing
+
+
+def test_a_session_loads_what_every_session_needs_and_no_more() -> None:
+    """What moves audio, receives callbacks, or stores values is loaded when it is first used."""
+    code = "import sys\nfrom suno_async import SunoSession\nprint(*sys.modules)"
+    run = subprocess.run(  # noqa: S603 - our own interpreter
+        [sys.executable, "-W", "error", "-c", code],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    loaded = set(run.stdout.split())
+    assert "suno_async.session" in loaded
+    rooms = ("media", "callbacks", "webhook", "posted", "heads", "storage")
+    assert not loaded & {f"suno_async.{room}" for room in rooms}

@@ -11,7 +11,7 @@ import aiohttp
 from aiohttp.abc import AbstractResolver
 from yarl import URL
 
-from suno_async.errors import ConnectionFailed, InvalidRequest, ProtocolError, SunoError
+from suno_async.errors import ConnectionFailed, ProtocolError, SunoError
 from suno_async.media.addresses import Addresses, PublicResolver
 from suno_async.media.answers import Head
 from suno_async.media.encodings import CHUNK_BYTES
@@ -26,17 +26,6 @@ _URL = re.compile(r"(https?)://([^/?#]*)([^#]*)", re.IGNORECASE | re.DOTALL)
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE)
 # what is never encoded, since it is what it is: everything that a request line can carry
 _AS_IT_IS = "".join(map(chr, range(0x21, 0x7F)))
-
-
-def check_user_agent(value: object) -> None:
-    """Refuse what is neither None nor what a header can hold.
-
-    Raises:
-        InvalidRequest: It is not.
-    """
-    fits = isinstance(value, str) and value.strip() and value.isascii() and value.isprintable()
-    if value is not None and not fits:
-        raise InvalidRequest("user_agent", value, "must be printable ASCII")
 
 
 class MediaClient:

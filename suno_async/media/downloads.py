@@ -11,6 +11,7 @@ from weakref import WeakValueDictionary
 
 from attrs import evolve, frozen
 
+from suno_async.arrivals import YOUNG, Arrivals, cover_urls
 from suno_async.clock import Clock
 from suno_async.errors import InvalidRequest, NotFound
 from suno_async.media.client import MediaClient
@@ -19,7 +20,7 @@ from suno_async.media.formats import AUDIO, IMAGE
 from suno_async.media.marks import mark_of
 from suno_async.media.names import Names, hint_of, key_of, names_of
 from suno_async.media.partfile import PartFile
-from suno_async.media.transfer import YOUNG, Bounds, OnProgress, Transfer
+from suno_async.media.transfer import Bounds, OnProgress, Transfer
 from suno_async.models import Track, check_url
 from suno_async.observe import Downloaded, Downloading, Observers
 
@@ -27,8 +28,6 @@ from suno_async.observe import Downloaded, Downloading, Observers
 LOCK_GAP_S = 0.2
 # how often an observer hears of a file that grows
 TELLING_GAP_S = 0.5
-# for so many URLs it is remembered when they became complete
-_MOST_REMEMBERED = 10_000
 
 
 @frozen
@@ -58,6 +57,7 @@ class Downloads:
         disk: Where files are worked with.
         clock: Where time comes from.
         bounds: How far to go for one file.
+        arrivals: Knows what has just become complete.
         observers: Are told.
     """
 
@@ -68,6 +68,7 @@ class Downloads:
         disk: Disk,
         clock: Clock,
         bounds: Bounds,
+        arrivals: Arrivals,
         observers: Observers,
     ) -> None:
         self._client = client
@@ -77,17 +78,7 @@ class Downloads:
         self._observers = observers
         self._locks: WeakValueDictionary[Path, asyncio.Lock] = WeakValueDictionary()
         self._reserved: set[Path] = set()
-        self._young: dict[str, float] = {}
-
-    def complete(self, tracks: Collection[Track]) -> None:
-        """Note that tracks have just become complete: their hosts may not know them yet."""
-        until_s = self._clock.monotonic() + YOUNG.total_seconds()
-        for track in tracks:
-            for url in (*track.audio_urls, *_cover_urls(track)):
-                self._young.pop(url, None)
-                self._young[url] = until_s
-        while len(self._young) > _MOST_REMEMBERED:
-            del self._young[next(iter(self._young))]
+        self._arrivals = arrivals
 
     async def audio(
         self,
@@ -127,7 +118,7 @@ class Downloads:
         self, track: Track, beside: Path, *, completed_at: datetime | None = None
     ) -> Path:
         """Download a track's cover beside its audio, under the same name."""
-        urls = _usable(_cover_urls(track), "track.image_url")
+        urls = _usable(cover_urls(track), "track.image_url")
         key = key_of(IMAGE, track, urls[0], beside.stem)
         wanted = Wanted(
             urls=urls,
@@ -142,7 +133,7 @@ class Downloads:
 
     def _young_until_s(self, urls: Collection[str], completed_at: datetime | None) -> float:
         if completed_at is None:
-            return max(self._young.get(url, -math.inf) for url in urls)
+            return self._arrivals.young_until_s(urls)
         left = completed_at + YOUNG - self._clock.now()
         return self._clock.monotonic() + left.total_seconds()
 
@@ -236,12 +227,7 @@ def _usable(urls: Sequence[str], name: str) -> tuple[str, ...]:
 
 def has_cover(track: Track) -> bool:
     """Tell whether a track has a cover image."""
-    return bool(_cover_urls(track))
-
-
-def _cover_urls(track: Track) -> tuple[str, ...]:
-    known = dict.fromkeys((track.image_url, track.source_image_url))
-    return tuple(url for url in known if url)
+    return bool(cover_urls(track))
 
 
 def _reservation(wanted: Wanted, names: Names) -> Path:

@@ -11,6 +11,7 @@ from typing import Self, TypeAlias, TypeVar, cast
 import aiohttp
 from aiohttp.abc import AbstractResolver
 
+from suno_async.arrivals import Arrivals
 from suno_async.clock import Clock
 from suno_async.errors import InvalidRequest
 from suno_async.media.addresses import Addresses
@@ -21,12 +22,12 @@ from suno_async.media.transfer import Bounds
 from suno_async.media.uploads import Stem, Uploads
 from suno_async.models import Outcome, StageEvent, TaskDetails, Track
 from suno_async.observe import Observers
+from suno_async.reading import LARGEST_FILE_BYTES
 from suno_async.retry import RetryPolicy, SharedPause
 from suno_async.transport import Transport
 
 T = TypeVar("T")
 
-MAX_BYTES = 1024**3
 CONCURRENT_DOWNLOADS = 8
 
 Tracks: TypeAlias = TaskDetails | Outcome | StageEvent | Iterable[Track]
@@ -52,6 +53,7 @@ class Media:
         user_agent: How to introduce ourselves to the hosts of media.
         resolver: Looks names up for our own client session.
         disk: Where files are worked with; it is closed with this.
+        arrivals: Knows what has just become complete.
     """
 
     def __init__(
@@ -65,13 +67,15 @@ class Media:
         timeout_s: float,
         client_session: aiohttp.ClientSession | None = None,
         observers: Observers | None = None,
-        max_bytes: int = MAX_BYTES,
+        max_bytes: int = LARGEST_FILE_BYTES,
         user_agent: str | None = None,
         resolver: AbstractResolver | None = None,
         disk: Disk | None = None,
+        arrivals: Arrivals | None = None,
     ) -> None:
         told = observers if observers is not None else Observers()
         self._disk = disk or Disk()
+        self._arrivals = arrivals or Arrivals(clock)
         self._client = MediaClient(
             addresses=Addresses(base_url),
             timeout_s=timeout_s,
@@ -92,6 +96,7 @@ class Media:
             disk=self._disk,
             clock=clock,
             bounds=Bounds(policy, max_bytes, timeout_s),
+            arrivals=self._arrivals,
             observers=told,
         )
 
@@ -118,7 +123,7 @@ class Media:
 
     def complete(self, tracks: Iterable[Track]) -> None:
         """Note that tracks have just become complete: their hosts may not know them yet."""
-        self._downloads.complete(tuple(tracks))
+        self._arrivals.note(tracks)
 
     async def download(
         self,

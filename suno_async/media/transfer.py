@@ -26,8 +26,7 @@ from suno_async.retry import RetryPolicy
 
 OnProgress: TypeAlias = Callable[[int, int | None], None]
 
-# seen: hosts do not know audio yet for some moments after the service calls it complete
-YOUNG = timedelta(minutes=10)
+# hosts do not know audio yet for some moments after the service calls it complete
 _YOUNG_WAITS = RetryPolicy(base=timedelta(seconds=1), cap=timedelta(seconds=30))
 
 

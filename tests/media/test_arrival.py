@@ -124,7 +124,7 @@ async def test_what_is_remembered_of_tracks_is_bounded() -> None:
     async with media_for() as media:
         for number in range(10_500):
             media.complete([track_at(f"http://127.0.0.1/{number}")])
-        young = media._downloads._young
+        young = media._arrivals._young
         assert len(young) == 10_000
         assert "http://127.0.0.1/10499" in young
 
