@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from suno_async.cli.page.waveform import Waveform, measure
-from suno_async.cli.page.whole import write_whole
+from suno_async.cli.whole import write_whole
 
 FILE = ".waveforms.json"
 _VERSION = 1

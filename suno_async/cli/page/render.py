@@ -14,7 +14,7 @@ from suno_async.cli.page.cache import Waveforms
 from suno_async.cli.page.data import run_data, script_json
 from suno_async.cli.page.links import file_address, is_web
 from suno_async.cli.page.views import RowView, Run, StemView, TrackView
-from suno_async.cli.page.whole import write_whole
+from suno_async.cli.whole import write_whole
 
 PAGE = "index.html"
 _SCRIPTS = ("base", "storage", "marks", "player", "lanes", "rows", "finding", "keyboard", "news")

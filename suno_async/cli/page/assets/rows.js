@@ -27,6 +27,7 @@ function rowOf(source) {
   if (row.lanes.length) article.append(playerOf(row));
   article.append(detailsOf(row));
   row.node.append(article);
+  row.node.classList.toggle("silent", !row.lanes.length);
   for (const lane of row.lanes) listen(row, lane);
   return row;
 }
@@ -55,6 +56,7 @@ function showCover(row, address) {
   if (row.coverAddress === address) return;
   row.coverAddress = address;
   row.cover.replaceChildren();
+  row.node.classList.toggle("uncovered", address === null);
   if (address === null) return;
   const image = make("img", { alt: "", loading: "lazy", decoding: "async", src: address });
   image.addEventListener("error", () => image.remove());
@@ -95,6 +97,9 @@ function reasonOf(source) {
 }
 
 function playerOf(row) {
+  const lanes = row.lanes.map((lane) => lane.node);
+  const attributes = { class: "player", role: "group", "aria-label": "Player" };
+  if (defaultLane(row) === null) return make("div", attributes, ...lanes);
   row.slider = make("input", {
     type: "range", min: "0", max: String(row.duration ?? 0), step: "any", value: "0",
     "aria-label": "Position", class: "position",
@@ -106,8 +111,7 @@ function playerOf(row) {
     player.select(row, lane);
     player.seek(Number(row.slider.value));
   });
-  return make("div", { class: "player", role: "group", "aria-label": "Player" },
-    ...row.lanes.map((lane) => lane.node),
+  return make("div", attributes, ...lanes,
     make("div", { class: "lane seek" }, row.time, row.slider));
 }
 
