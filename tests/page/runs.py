@@ -13,6 +13,8 @@ from suno_async.sandbox.cover import paint
 from suno_async.sandbox.wav import Stem
 
 MADE_AT = datetime(2026, 3, 14, 15, 9, 26, tzinfo=UTC)
+# one second of sound, in several formats
+SECONDS = Path(__file__).parent / "audio"
 STEM_S, A_S, B_S = 6.0, 6.0, 4.5
 
 

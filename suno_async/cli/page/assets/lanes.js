@@ -5,20 +5,20 @@ const NEAR = "400px";
 
 function lanesOf(row) {
   const lanes = [];
-  if (row.stem !== null) lanes.push(laneOf("Stem", "original stem", "Stem", row.stem));
+  if (row.stem !== null) lanes.push(laneOf("Stem", "Stem", row.stem));
   for (const track of row.tracks) {
-    lanes.push(laneOf(track.letter, `track ${track.letter}`, `Track ${track.letter}`, track));
+    lanes.push(laneOf(track.letter, `Track ${track.letter}`, track));
   }
   return lanes;
 }
 
-function laneOf(name, label, text, source) {
+function laneOf(name, text, source) {
   const lane = {
-    name, source, text,
-    label: label.charAt(0).toUpperCase() + label.slice(1),
+    name, source, label: text,
     address: source.address,
     duration: source.duration,
     audio: null,
+    ready: false,
     wave: null,
     length: make("span", { class: "length" }, clock(source.duration)),
     buttons: new Map(),

@@ -37,6 +37,7 @@ const player = {
       lane.audio.load();
       lane.audio.remove();
       lane.audio = null;
+      lane.ready = false;
     }
     showRow(row);
   },
@@ -49,7 +50,7 @@ const player = {
       this.note();
       this.lane = lane;
       if (before !== null) before.pause();
-      seek(lane.audio, this.at);
+      seek(lane, this.at);
     }
     if (play) this.play();
     showRow(row);
@@ -78,14 +79,14 @@ const player = {
   seek(seconds) {
     if (this.row === null) return;
     this.at = Math.min(Math.max(seconds, 0), this.row.duration ?? Infinity);
-    seek(this.audio, this.at);
+    seek(this.lane, this.at);
     showRow(this.row);
   },
 
   // Remember the position. A shorter lane that came to its end does not move the others.
   note() {
     const { audio } = this;
-    if (audio === null || audio.readyState === 0 || audio.seeking || audio.ended) return;
+    if (audio === null || !this.lane.ready || audio.seeking || audio.ended) return;
     if (audio.paused && this.at > audio.duration) return;
     this.at = audio.currentTime;
   },
@@ -94,8 +95,10 @@ const player = {
 function load(row, lane) {
   const audio = make("audio", { preload: "metadata", "data-lane": lane.name });
   audio.addEventListener("loadedmetadata", () => {
+    if (lane.audio !== audio) return;
+    lane.ready = true;
     if (Number.isFinite(audio.duration)) learn(row, lane, audio.duration);
-    if (lane === player.lane) seek(audio, player.at);
+    if (lane === player.lane) seek(lane, player.at);
   });
   audio.addEventListener("error", () => lane.audio === audio && fail(lane));
   for (const name of ["play", "playing", "pause", "ended", "seeked", "timeupdate"]) {
@@ -111,9 +114,10 @@ function load(row, lane) {
   return audio;
 }
 
-function seek(audio, seconds) {
+function seek(lane, seconds) {
   // before its length is known, `loadedmetadata` comes back to this
-  if (audio === null || audio.readyState === 0) return;
+  if (!lane?.ready) return;
+  const { audio } = lane;
   audio.currentTime = Number.isFinite(audio.duration) ? Math.min(seconds, audio.duration) : seconds;
 }
 

@@ -108,8 +108,9 @@ function playerOf(row) {
   row.slider.addEventListener("input", () => {
     const lane = player.row === row ? player.lane : defaultLane(row);
     if (lane === null) return;
+    const at = Number(row.slider.value);
     player.select(row, lane);
-    player.seek(Number(row.slider.value));
+    player.seek(at);
   });
   return make("div", attributes, ...lanes,
     make("div", { class: "lane seek" }, row.time, row.slider));
