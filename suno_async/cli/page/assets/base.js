@@ -19,7 +19,14 @@ function make(name, attributes = {}, ...children) {
 
 // Text of somebody else's, which may run from right to left and must not turn what is beside it.
 function foreign(text, name = "bdi", attributes = {}) {
-  return make(name, { dir: "auto", ...attributes }, text);
+  return make(name, { dir: "auto", ...attributes }, ...breakable(text));
+}
+
+// A browser takes seconds for a word of ten thousand letters, unless it is told where to break it.
+function breakable(text) {
+  if (!/\S{61}/u.test(text)) return [text];
+  const parts = text.split(/(\S{60})(?=\S)/u);
+  return parts.flatMap((part, number) => (number % 2 ? [part, make("wbr")] : [part]));
 }
 
 const DRAWN = "http://www.w3.org/2000/svg";

@@ -7,7 +7,7 @@ function lanesOf(row) {
   const lanes = [];
   if (row.stem !== null) lanes.push(laneOf("Stem", "Stem", row.stem));
   for (const track of row.tracks) {
-    lanes.push(laneOf(track.letter, `Track ${track.letter}`, track));
+    lanes.push(laneOf(track.letter, `Track ${shorten(track.letter, 8)}`, track));
   }
   return lanes;
 }

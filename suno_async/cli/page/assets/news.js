@@ -3,6 +3,9 @@
 const EVERY_MS = 15000;
 const IDLE_MS = 8000;
 
+const heading = document.querySelector("h1 bdi");
+heading.replaceChildren(...breakable(heading.textContent));
+
 const made = new Date(run.madeAt);
 if (!Number.isNaN(made.getTime())) {
   byId("made").textContent = made.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" });
@@ -32,13 +35,17 @@ function isBusy() {
   return Date.now() - touched < IDLE_MS;
 }
 
+function lookForNews() {
+  if (!byId("auto").checked || isBusy()) return false;
+  location.reload();
+  return true;
+}
+
 for (const id of FIELDS) byId(id).dataset.first = id === "query" ? "" : byId(id).options[0].value;
 
 if (run.news) {
   byId("by-itself").hidden = false;
   byId("auto").checked = (passing?.get("news").auto ?? true) !== false;
   byId("auto").addEventListener("change", () => passing?.set("news", { auto: byId("auto").checked }));
-  setInterval(() => {
-    if (byId("auto").checked && !isBusy()) location.reload();
-  }, EVERY_MS);
+  setInterval(lookForNews, EVERY_MS);
 }

@@ -75,12 +75,12 @@ function factsOf(row) {
   const facts = make("p", { class: "facts" });
   const duration = longest(row.lanes.filter((lane) => lane.source.letter));
   if (duration !== null) facts.append(make("span", { class: "duration" }, clock(duration)));
-  if (source.model) facts.append(foreign(source.model, "bdi", { class: "model" }));
+  if (source.model) facts.append(foreign(shorten(source.model, 40), "bdi", { class: "model" }));
   if (source.line !== null) facts.append(make("span", {}, `line ${source.line}`));
   if (source.stages.length) {
     const stages = make("span", { class: "stages" });
     source.stages.forEach(([stage, after], number) => {
-      stages.append(number ? " → " : "", foreign(stage), ` ${brief(after)}`);
+      stages.append(number ? " → " : "", foreign(shorten(stage, 40)), ` ${brief(after)}`);
     });
     facts.append(stages);
   }
@@ -156,16 +156,16 @@ function fillDetails(list, source) {
   addText("Model", source.model);
   addText("Task", source.taskId);
   addText("Stem", source.stem?.source);
-  for (const [stage, after] of source.stages) addText(`Stage: ${stage}`, `after ${brief(after)}`);
+  for (const [stage, after] of source.stages) addText(`Stage: ${shorten(stage, 40)}`, `after ${brief(after)}`);
   for (const track of source.tracks) {
-    const name = `Track ${track.letter}`;
+    const name = `Track ${shorten(track.letter, 8)}`;
     if (track.address === null) addText(name, track.file);
     else add(name, make("a", { href: track.address }, foreign(track.file)));
     addText(`${name}: title`, track.title);
     addText(`${name}: tags`, track.tags);
     addText(`${name}: model`, track.model);
   }
-  for (const [name, value] of source.extra) addText(name, value);
+  for (const [name, value] of source.extra) addText(shorten(name, 200), value);
 }
 
 // Show what a row's player does.
