@@ -223,14 +223,10 @@ async def test_a_browser_that_keeps_nothing_says_so(viewer: Viewer) -> None:
     assert (await exported(page))[1][-1] == "keep"
 
 
-# the timers of the page, and none that runs by itself
-TIMERS = "window.timers = []; window.setInterval = (work, ms) => timers.push([work.name, ms]);"
-
-
 async def test_a_page_with_news_to_come_reloads_by_itself(viewer: Viewer) -> None:
     """It says how many rows are finished, and when that was so; idle, it looks for more."""
     run = mixed_run(viewer.folder)
-    page = await viewer.open(run, script=TIMERS)
+    page = await viewer.open(run)
     assert await page.locator("#standing").text_content() == "4 of 6 rows finished"
     assert await page.locator("#made").get_attribute("datetime") == MADE_AT.isoformat()
     assert await page.evaluate("timers") == [["lookForNews", 15_000]]
@@ -248,16 +244,17 @@ async def test_a_page_with_news_to_come_reloads_by_itself(viewer: Viewer) -> Non
     [
         "byId('query').value = 'x'",
         "document.querySelector('#row-1 details').open = true",
+        "document.querySelector('#row-2 .play').focus()",
         "byId('auto').checked = false",
         "getSelection().selectAllChildren(document.querySelector('h2'))",
         "player.toggle(rows[0], rows[0].lanes[1])",
     ],
-    ids=["a search", "open details", "switched off", "selected text", "playing"],
+    ids=["a search", "open details", "a focus", "switched off", "selected text", "playing"],
 )
 async def test_who_is_busy_is_not_disturbed(viewer: Viewer, doing: str) -> None:
     """The link to reload is there all the same."""
     run = mixed_run(viewer.folder)
-    page = await viewer.open(run, script=TIMERS)
+    page = await viewer.open(run)
     await page.evaluate(f"() => {{ {doing}; }}")
     if "player" in doing:
         await until(page, "player.playing")
@@ -272,14 +269,14 @@ async def test_who_is_busy_is_not_disturbed(viewer: Viewer, doing: str) -> None:
 
 async def test_marks_that_are_not_kept_are_not_lost_by_reloading(viewer: Viewer) -> None:
     """A browser that keeps nothing is not reloaded once there are marks."""
-    page = await viewer.open(mixed_run(viewer.folder), script=TIMERS + REFUSED)
+    page = await viewer.open(mixed_run(viewer.folder), script=REFUSED)
     await page.locator("#row-1").get_by_role("button", name="Keep Track A").click()
-    assert not await page.evaluate("touched = 0, lookForNews()")
+    assert not await page.evaluate("document.activeElement.blur(), touched = 0, lookForNews()")
 
 
 async def test_a_run_that_is_over_is_left_in_peace(viewer: Viewer) -> None:
     """Nothing comes any more, so nothing is looked for."""
     run = evolve(mixed_run(viewer.folder), going_on=False)
-    page = await viewer.open(run, script=TIMERS)
+    page = await viewer.open(run)
     assert await page.locator("#by-itself").is_hidden()
     assert await page.evaluate("timers") == []

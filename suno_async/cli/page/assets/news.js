@@ -1,7 +1,7 @@
 
 // The page is rebuilt while the run goes on: say how old it is, and fetch it again when idle.
 const EVERY_MS = 15000;
-const IDLE_MS = 8000;
+const IDLE_MS = 20000;
 
 const heading = document.querySelector("h1 bdi");
 heading.replaceChildren(...breakable(heading.textContent));
@@ -30,6 +30,8 @@ for (const name of ["keydown", "pointerdown", "pointermove", "input", "wheel", "
 
 function isBusy() {
   if (player.playing || marks.atRisk || byId("query").value) return true;
+  // who has gone into the rows by keyboard would be thrown out of them
+  if (byId("main").contains(document.activeElement)) return true;
   if (document.querySelector("details[open]") || !getSelection().isCollapsed) return true;
   if (passing === null && FIELDS.some((id) => byId(id).value !== byId(id).dataset.first)) return true;
   return Date.now() - touched < IDLE_MS;

@@ -102,7 +102,7 @@ function playerOf(row) {
   if (defaultLane(row) === null) return make("div", attributes, ...lanes);
   row.slider = make("input", {
     type: "range", min: "0", max: String(row.duration ?? 0), step: "any", value: "0",
-    "aria-label": "Position", class: "position",
+    "aria-label": "Position", "aria-valuetext": spoken(0, row), class: "position",
   });
   row.time = make("span", { class: "time" }, clock(0));
   row.slider.addEventListener("input", () => {
@@ -114,6 +114,10 @@ function playerOf(row) {
   });
   return make("div", attributes, ...lanes,
     make("div", { class: "lane seek" }, row.time, row.slider));
+}
+
+function spoken(at, row) {
+  return row.duration === null ? clock(at) : `${clock(at)} of ${clock(row.duration)}`;
 }
 
 // What plays when nothing was chosen: the first track, or else the stem.
@@ -190,7 +194,7 @@ function showPosition(row) {
   const text = clock(at);
   if (row.time.textContent !== text) {
     row.time.textContent = text;
-    row.slider.setAttribute("aria-valuetext", `${text} of ${clock(row.duration)}`);
+    row.slider.setAttribute("aria-valuetext", spoken(at, row));
   }
   for (const lane of row.lanes) {
     const share = lane.duration ? Math.min(at / lane.duration, 1) : 0;
