@@ -115,6 +115,6 @@ async def until(page: "Page", expression: str) -> Any:
     The page's own policy forbids what Playwright would do here: evaluate a text within it.
     """
     async with asyncio.timeout(_PATIENCE_S):
-        while not (value := await page.evaluate(expression)):
+        while not (value := await page.evaluate(expression)):  # noqa: ASYNC110 - a page sets no event
             await asyncio.sleep(0.02)
     return value

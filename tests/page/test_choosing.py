@@ -10,7 +10,7 @@ from attrs import evolve
 from suno_async.cli.page import RowStatus, RowView, Run, StageTime, TrackView, write_page
 
 from .browser import Viewer, until
-from .runs import MADE_AT, complete_row, mixed_run
+from .runs import MADE_AT, mixed_run
 
 if TYPE_CHECKING:
     from playwright.async_api import Page

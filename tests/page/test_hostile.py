@@ -71,7 +71,7 @@ async def content(page: "Page") -> dict[str, object]:
             """() => ({
               hacked: window.hacked ?? null,
               scripts: document.scripts.length,
-              frames: document.querySelectorAll("iframe, object, embed, base, style + style").length,
+              frames: document.querySelectorAll("iframe, object, embed, base").length,
               handlers: Array.from(document.querySelectorAll("*")).filter((element) =>
                 Array.from(element.attributes).some(({ name }) => name.startsWith("on"))).length,
               schemes: Array.from(document.querySelectorAll("[href], [src]"))

@@ -71,7 +71,7 @@ async def test_a_duration_that_nobody_knew_is_learned(viewer: Viewer) -> None:
     row = complete_row(viewer.folder, 1, "Blue harbour")
     file = put(viewer.folder, "track.m4a", (SECONDS / "second.m4a").read_bytes())
     page = await viewer.open(run_of(evolve(row, stem=None, tracks=(TrackView("A", file),))))
-    assert (await lanes(page))["A"]["shown"] == "–:––"
+    assert (await lanes(page))["A"]["shown"] == "-:--"
     await until(page, "document.querySelector('.lane.plain .played') !== null")
 
     await page.get_by_role("button", name="Play Track A").click()

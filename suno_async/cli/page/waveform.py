@@ -70,12 +70,21 @@ def _stretches(frames: int) -> Iterator[tuple[int, int]]:
 
 def _loudest(audio: wave.Wave_read, first: int, last: int) -> int:
     loudest = 0
-    step = max((last - first) // _WINDOWS, min(_WINDOW_FRAMES, last - first))
-    for start in range(first, last, step):
+    for start, frames in _looks(first, last):
         audio.setpos(start)
-        raw = audio.readframes(min(_WINDOW_FRAMES, last - start))
+        raw = audio.readframes(frames)
         loudest = max(loudest, _peak(_samples(raw, audio.getsampwidth())))
     return _scaled(loudest)
+
+
+def _looks(first: int, last: int) -> Iterator[tuple[int, int]]:
+    """Choose what of a stretch is read: all, or windows at equal distances."""
+    frames = last - first
+    if frames <= _WINDOWS * _WINDOW_FRAMES:
+        yield first, frames
+        return
+    for window in range(_WINDOWS):
+        yield first + frames * window // _WINDOWS, _WINDOW_FRAMES
 
 
 def _samples(raw: bytes, sample_bytes: int) -> "array[int]":

@@ -39,7 +39,7 @@ function draw(name, attributes, ...children) {
 }
 
 function clock(seconds) {
-  if (seconds === null || !Number.isFinite(seconds)) return "–:––";
+  if (seconds === null || !Number.isFinite(seconds)) return "-:--";
   const whole = Math.floor(seconds + 0.001);
   const rest = String(whole % 60).padStart(2, "0");
   const minutes = Math.floor(whole / 60) % 60;
