@@ -232,7 +232,7 @@ async def test_a_file_that_is_missing_says_so(viewer: Viewer) -> None:
     (viewer.folder / row.tracks[0].file).unlink()
 
     await page.get_by_role("button", name="Play Track A").click()
-    await until(page, "rows[0].lanes[1].length.textContent === 'cannot be played'")
+    await until(page, "rows[0].lanes[1].length.textContent === 'cannot play'")
     await press(page, "3")
 
     await page.get_by_role("button", name="Play Track B").click()

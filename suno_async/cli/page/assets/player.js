@@ -131,7 +131,7 @@ function learn(row, lane, seconds) {
 
 function fail(lane) {
   lane.node.classList.add("broken");
-  lane.length.textContent = "cannot be played";
+  lane.length.textContent = "cannot play";
   say(`${lane.label} cannot be played.`);
 }
 
