@@ -64,6 +64,7 @@ async def test_landmarks_and_names(viewer: Viewer) -> None:
         assert await page.get_by_role(role).count() == 1, role
     assert await page.get_by_role("heading", level=1).text_content() == "Spring album"
     assert await page.get_by_role("heading", level=2).count() == 6
+    assert await page.get_by_role("listitem").count() == 6
     row = page.get_by_role("article", name="1 Blue harbour")
     names = await row.get_by_role("button").evaluate_all("(all) => all.map((b) => b.ariaLabel)")
     assert names == [
@@ -118,6 +119,11 @@ async def test_five_hundred_rows_open_quickly(
     )
     record_property("open_ms", round(took_ms))
     record_property("search_ms", round(search_ms))
-    # a quick machine takes a twentieth of this
-    assert took_ms < 10_000
-    assert search_ms < 5_000
+    # a quick machine takes a sixtieth of this
+    assert took_ms < 30_000
+    assert search_ms < 15_000
+    # what is displayed as a list item is counted again for each that is hidden: seconds
+    display = await page.evaluate(
+        "getComputedStyle(document.querySelector('li.row:not([hidden])')).display"
+    )
+    assert display == "block"

@@ -62,7 +62,7 @@ async def test_players_load_and_report_the_right_durations(viewer: Viewer) -> No
     durations = {name: lane["duration"] for name, lane in found.items()}
     assert durations == pytest.approx({"Stem": STEM_S, "A": A_S, "B": B_S}, abs=0.01)
     assert {name: lane["shown"] for name, lane in found.items()} == before
-    await until(page, "player.at > 0.2 && player.playing")
+    await until(page, "player.at > 0.05 && player.playing")
     assert {name for name, lane in (await lanes(page)).items() if lane["sounds"]} == {"A"}
 
 
@@ -98,7 +98,7 @@ async def test_switching_while_it_plays_keeps_the_position_and_plays_on(viewer: 
     """The other lane takes over where this one was; only one sounds."""
     page = await viewer.open(run_of(complete_row(viewer.folder, 1, "Blue harbour")))
     await page.get_by_role("button", name="Play Track A").click()
-    await until(page, f"{ALL_READY} && player.at > 0.5")
+    await until(page, f"{ALL_READY} && player.at > 0.1")
     for key, before, after in (("1", "A", "Stem"), ("3", "Stem", "B"), ("2", "B", "A")):
         # at the very moment of the switch, whatever the machine is busy with
         moment = await page.evaluate(
@@ -137,7 +137,7 @@ async def test_a_shorter_lane_does_not_move_the_others(viewer: Viewer) -> None:
 async def test_a_track_that_ended_begins_again(viewer: Viewer) -> None:
     """Play, at the end, is play from the beginning."""
     page = await viewer.open(run_of(complete_row(viewer.folder, 1, "Blue harbour")))
-    await start_at(page, 5.8)
+    await start_at(page, 5.95)
     await press(page, "Space")
     await until(page, "player.audio.ended")
     assert await page.get_by_role("button", name="Play Track A").get_attribute("aria-pressed") == (
