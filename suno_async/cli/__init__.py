@@ -3,7 +3,7 @@
 import sys
 from importlib.util import find_spec
 
-_LIBRARIES = ("typer", "rich")
+_LIBRARIES = ("typer", "rich", "jinja2")
 
 
 def main() -> None:
