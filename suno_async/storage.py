@@ -21,6 +21,7 @@ from suno_async.errors import InvalidRequest, SunoError
 from suno_async.models import (
     AddInstrumentalRequest,
     CallbackNotice,
+    Stage,
     TaskDetails,
     TaskStatus,
     Track,
@@ -50,6 +51,9 @@ def _exactly(kind: type[T]) -> Callable[[object, object], T]:
 
 for _kind in (str, int, bool):
     converter.register_structure_hook(_kind, _exactly(_kind))
+
+# by its own hook: a member is a str as well, and would stay a plain one
+converter.register_structure_hook(Stage, lambda value, _: Stage(value))
 
 
 @converter.register_unstructure_hook

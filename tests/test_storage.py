@@ -182,6 +182,7 @@ def test_events_round_trip(data: Any, stage: Stage, at: datetime, inferred: bool
     event = StageEvent(stage, "t1", found.tracks, found, at, inferred)
     again = from_json(to_json(event), StageEvent)
     assert again == event
+    assert again.stage is stage
     assert type(again.details.status) is type(found.status)
     assert (again.observed_at.tzinfo is None) == (at.tzinfo is None)
 
