@@ -1,6 +1,7 @@
 """Watches the tasks of jobs: records their stages, saves their audio, records how they ended."""
 
 import asyncio
+import errno
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,9 +13,12 @@ from suno_async.durable.sends import Sends
 from suno_async.durable.store import Store
 from suno_async.durable.values import JobState
 from suno_async.errors import (
+    ApiError,
     AudioMissing,
     GenerationFailed,
     InvalidRequest,
+    RateLimited,
+    ServerError,
     SessionClosed,
     SunoError,
     TaskError,
@@ -30,6 +34,18 @@ _REFUSED_WAIT_S = 60.0
 _FIRST_SAVING_WAIT_S = 2.0
 _LONGEST_SAVING_WAIT_S = 300.0
 _SAVING_TRIES = 8
+
+# folders that are none, or not ours: time alone mends nothing
+_FOR_GOOD = {
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.EEXIST,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.ENAMETOOLONG,
+    errno.ELOOP,
+}
 
 
 class Watching:
@@ -130,7 +146,7 @@ class Watching:
                 raise
             except (SunoError, OSError) as error:
                 _log.warning("job %r: its audio is not saved: %s", record.key, error)
-                if tried == _SAVING_TRIES or isinstance(error, InvalidRequest):
+                if tried == _SAVING_TRIES or not _passes(error):
                     return await self._saved(tracks, record.save_to), str(error)
             await asyncio.sleep(wait_s)
             wait_s = min(2 * wait_s, _LONGEST_SAVING_WAIT_S)
@@ -189,3 +205,12 @@ class Watching:
         if self._hinting is not None:
             self._hinting.cancel()
             await asyncio.wait({self._hinting})
+
+
+def _passes(error: SunoError | OSError) -> bool:
+    """Tell whether the same may be saved some minutes later."""
+    if isinstance(error, OSError):
+        return error.errno not in _FOR_GOOD
+    if isinstance(error, ApiError):  # a young file's absence was waited for by the session
+        return isinstance(error, RateLimited | ServerError)
+    return not isinstance(error, InvalidRequest)
