@@ -168,8 +168,8 @@ class Store:
 
     # --- what a worker finds out ------------------------------------------------------------------
 
-    async def uploaded(self, key: str, url: str) -> None:
-        """Note where a job's stem is."""
+    async def uploaded(self, key: str, url: str | None) -> None:
+        """Note where a job's stem is; None when the service cannot fetch it there."""
 
         def note(connection: sa.Connection) -> None:
             now_s = self._database.now_s(connection)

@@ -4,7 +4,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Coroutine
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,9 +25,9 @@ from suno_async.errors import (
     RateLimited,
     ServerError,
     SessionClosed,
+    SourceUnavailable,
     SubmissionUncertain,
     SunoError,
-    UnexpectedError,
 )
 from suno_async.models import AddInstrumentalRequest
 from suno_async.observe import Accepted, Found, Observation
@@ -47,7 +46,7 @@ _LONGEST_WAIT_S = 60.0
 # how long one worker's claims are kept from the database while the limits are used up
 _LONGEST_LOOK_S = 1.0
 
-_PASSING = (ConnectionFailed, RateLimited, Maintenance, ServerError, ProtocolError)
+_PASSING = (ConnectionFailed, ServerError, ProtocolError)
 
 
 class Submitting:
@@ -75,6 +74,7 @@ class Submitting:
         self._paying: set[asyncio.Task[Any]] = set()
         self._named: dict[int, tuple[str, float]] = {}
         self._unrecorded: dict[str, tuple[str, str]] = {}
+        self._unfetched: set[str] = set()
         self._closed = False
         session.add_observer(self._observe)
 
@@ -103,34 +103,44 @@ class Submitting:
     async def run(self, key: str) -> None:
         """Run a job until it is accepted, refused or uncertain, or nothing more is to be sent."""
         again_s = _FIRST_WAIT_S
-        while True:
-            record = await self._store.record(key)
-            if record.state is not JobState.WAITING or self._closed:
-                return
-            request = await self._prepared(record)
-            if request is None or not await self._sent(key, request):
-                return
-            await asyncio.sleep(again_s)
-            again_s = min(2 * again_s, _LONGEST_WAIT_S)
-
-    async def _prepared(self, record: JobRecord) -> AddInstrumentalRequest | None:
-        """Give the request with the URL of its stem; None when that cannot be uploaded."""
-        if record.stem is None:
-            return record.request
         try:
-            url = await self._uploaded(record, record.stem)
+            while True:
+                record = await self._store.record(key)
+                if record.state is not JobState.WAITING or self._closed:
+                    return
+                if not await self._tried(record):
+                    return
+                await asyncio.sleep(again_s)
+                again_s = min(2 * again_s, _LONGEST_WAIT_S)
+        finally:
+            self._unfetched.discard(key)
+
+    async def _tried(self, record: JobRecord) -> bool:
+        """Try to send it; tell whether it is to be tried again."""
+        try:
+            request = await self._prepared(record)
         except SessionClosed:
             raise asyncio.CancelledError from None
         except DatabaseFailed:
             raise
         except SunoError as error:
+            if _is_away(error):
+                _log.info("job %r: its stem is not uploaded yet: %s", record.key, error)
+                return True
             failure = error
         except OSError as error:
-            failure = UnexpectedError(f"the stem cannot be read: {error}")
+            rule = f"must be a file that the worker can read ({error.strerror})"
+            failure = InvalidRequest("stem", str(record.stem), rule)
         else:
-            return evolve(record.request, upload_url=url)
+            return await self._sent(record.key, request)
         await self._store.fail_unsent(record.key, failure)
-        return None
+        return False
+
+    async def _prepared(self, record: JobRecord) -> AddInstrumentalRequest:
+        """Give the request, with the URL of its stem."""
+        if record.stem is None:
+            return record.request
+        return evolve(record.request, upload_url=await self._uploaded(record, record.stem))
 
     async def _uploaded(self, record: JobRecord, stem: Path) -> str:
         known, since_s = record.uploaded_url, record.uploaded_s
@@ -145,8 +155,11 @@ class Submitting:
     async def _upload(self, stem: Path) -> str:
         wait_s = _FIRST_WAIT_S
         for _ in range(_UPLOAD_TRIES - 1):
-            with suppress(*_PASSING):
+            try:
                 return await self._session.upload(stem)
+            except _PASSING as error:
+                if _is_away(error):
+                    raise
             await asyncio.sleep(wait_s)
             wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
         return await self._session.upload(stem)
@@ -219,6 +232,9 @@ class Submitting:
             case ConnectionFailed(request_sent=False):
                 await self._sends.give_back(claim)
                 return True
+            case SourceUnavailable() if await self._is_uploaded_again(claim.key):
+                await self._sends.give_back(claim)
+                return True
             case InvalidRequest() | ApiError():
                 await self._sends.refused(claim, failure)
             case SubmissionUncertain():
@@ -229,6 +245,15 @@ class Submitting:
                 error.__cause__ = failure
                 await self._sends.uncertain(claim, error)
         return False
+
+    async def _is_uploaded_again(self, key: str) -> bool:
+        """Tell whether a stem that the service could not fetch gets another upload, the last."""
+        record = await self._store.record(key)
+        if record.stem is None or key in self._unfetched:
+            return False
+        self._unfetched.add(key)
+        await self._store.uploaded(key, None)
+        return True
 
     def _observe(self, observation: Observation) -> None:
         """Take note of a task at once, whatever is raised where its id is waited for."""
@@ -247,3 +272,10 @@ class Submitting:
     async def _unbroken(self, work: Coroutine[Any, Any, T]) -> T:
         """Await some work that goes on to its end, whatever becomes of who waits for it."""
         return await asyncio.shield(self._start(work))
+
+
+def _is_away(error: SunoError) -> bool:
+    """Tell whether the service takes nothing for now: then jobs wait, however long that is."""
+    if isinstance(error, ConnectionFailed):
+        return not error.request_sent
+    return isinstance(error, RateLimited | Maintenance)
