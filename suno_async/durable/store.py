@@ -195,9 +195,8 @@ class Store:
             row = locked_row(connection, key)
             if row is None or row.state != JobState.RUNNING or row.task_id != event.task_id:
                 return
-            known = read_events(row.events)
-            if len(known) == event.stage.position:
-                change(connection, key, events=write_events([*known, event]))
+            if (events := _with_event(row, event)) != row.events:
+                change(connection, key, events=events)
 
         await self._database.run(note)
 
@@ -208,10 +207,11 @@ class Store:
         *,
         details: TaskDetails | None = None,
         error: SunoError | None = None,
+        last: StageEvent | None = None,
         files: Iterable[Path] = (),
         files_error: str | None = None,
     ) -> None:
-        """Note how a job's task ended."""
+        """Note how a job's task ended, and the last stage if that is not noted yet."""
 
         def note(connection: sa.Connection) -> None:
             row = locked_row(connection, key)
@@ -221,6 +221,7 @@ class Store:
                 connection,
                 key,
                 state=JobState.COMPLETE if error is None else JobState.FAILED,
+                events=_with_event(row, last),
                 details=to_json(details) if details is not None else None,
                 files=write_paths(files),
                 files_error=files_error,
@@ -348,6 +349,15 @@ class Store:
             return DurableStats(dict(counted), left, len(alive))
 
         return await self._database.read(read, for_s=self._patience_s)
+
+
+def _with_event(row: sa.Row[Any], event: StageEvent | None) -> str:
+    """Give the column of a job's stages with one more, unless it or a later one is there."""
+    written: str = row.events
+    if event is None:
+        return written
+    known = read_events(written)
+    return write_events([*known, event]) if len(known) == event.stage.position else written
 
 
 def _shown(asked: dict[str, Any]) -> str:

@@ -24,7 +24,7 @@ from suno_async.errors import (
     TaskError,
 )
 from suno_async.expectations import Expectation
-from suno_async.models import TaskDetails, Track
+from suno_async.models import Stage, StageEvent, TaskDetails, Track
 from suno_async.session import SunoSession
 
 _log = logging.getLogger("suno_async.durable")
@@ -93,16 +93,19 @@ class Watching:
 
     async def _follow(self, record: JobRecord, task_id: str) -> None:
         expectation = self._expect(record.token)
+        last: StageEvent | None = None
         try:
             task = self._session.task(task_id, record.submitted_at, expectation=expectation)
             async for event in task.events():
-                if event.stage.position >= len(record.events):
+                if event.stage is Stage.COMPLETE and record.save_to is None:
+                    last = event  # whoever is told of it finds the job complete
+                elif event.stage.position >= len(record.events):
                     await self._store.reached(record.key, event)
             details = await task.result()
         except TaskError as error:
             await self._end(record, task_id, error=error)
         else:
-            await self._end(record, task_id, details=details)
+            await self._end(record, task_id, details=details, last=last)
         finally:
             if record.token is not None:
                 self._followed.pop(record.token, None)
@@ -114,6 +117,7 @@ class Watching:
         *,
         details: TaskDetails | None = None,
         error: TaskError | None = None,
+        last: StageEvent | None = None,
     ) -> None:
         if isinstance(error, AudioMissing):
             details = error.details
@@ -126,6 +130,7 @@ class Watching:
             task_id,
             details=details,
             error=error,
+            last=last,
             files=files,
             files_error=files_error,
         )
