@@ -117,6 +117,8 @@ class Engine:
             "log_level": "WARNING",
             "max_executor_threads": _THREADS,
             "sys_db_pool_size": 5,
+            # leaving waits for a thread that sleeps so long, on SQLite; nobody is notified by it
+            "notification_listener_polling_interval_sec": 0.1,
         }
         if self._url.get_backend_name() != "sqlite":
             config["db_engine_kwargs"] = {"connect_args": connection_options()}
