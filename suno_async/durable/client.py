@@ -287,9 +287,14 @@ class DurableSuno:
         Args:
             prefix: What their keys begin with.
             state: A state, or several; None for all.
+
+        Raises:
+            InvalidRequest: The prefix is no text that a key could begin with, or it is no state.
+            DatabaseFailed: The database is away.
+            SessionClosed: This object is not open.
         """
         self._check_open()
-        states = _states(state)
+        prefix, states = _checked_prefix(prefix), _states(state)
         last = 0
         while found := await self._store.records(prefix=prefix, states=states, after=last):
             for record in found:
@@ -432,10 +437,20 @@ def _absolute(name: str, path: str | os.PathLike[str] | None) -> Path | None:
     return absolute
 
 
-def _states(state: JobState | Iterable[JobState] | None) -> tuple[JobState, ...]:
+def _checked_prefix(prefix: str) -> str:
+    if not isinstance(cast("object", prefix), str) or not prefix.isprintable():
+        raise InvalidRequest("prefix", prefix, "must be printable text, such as a key begins with")
+    return prefix
+
+
+def _states(state: JobState | Iterable[JobState] | None) -> tuple[JobState, ...] | None:
     if state is None:
-        return ()
-    return (state,) if isinstance(state, JobState) else tuple(state)
+        return None
+    try:
+        return tuple(map(JobState, (state,) if isinstance(state, str) else state))
+    except (TypeError, ValueError) as error:
+        rule = f"must be a JobState, or several: {', '.join(JobState)}"
+        raise InvalidRequest("state", state, rule) from error
 
 
 async def _wait(changed: asyncio.Event, seconds: float) -> None:

@@ -28,9 +28,10 @@ _PATIENCE_S = 10
 # what a paid call's answer needs on the disk, many times over
 _LEAST_FREE_BYTES = 4 * 1024 * 1024
 
-# the transactions that decide who may send are taken one after the other
-_CLAIM_LOCK = 7_238_611_905
-_MIGRATION_LOCK = 7_238_611_906
+# what is taken one after the other, among all that use a database of PostgreSQL
+CLAIMS = 7_238_611_905
+_MIGRATIONS = 7_238_611_906
+SUBMISSIONS = 7_238_611_907
 
 # PostgreSQL: the connection, the server's shutdown and start, serialisation, deadlock, resources
 _PASSING_STATES = ("08", "57P", "40001", "40P01", "53", "25P03")
@@ -130,10 +131,10 @@ class Database:
         query = sa.select(sa.func.extract("epoch", sa.func.clock_timestamp()))
         return float(connection.execute(query).scalar_one())
 
-    def take_turn(self, connection: sa.Connection) -> None:
-        """Let the transactions that decide who may send run one after the other."""
+    def take_turn(self, connection: sa.Connection, turn: int) -> None:
+        """Let the transactions of a kind, `CLAIMS` or `SUBMISSIONS`, run one after the other."""
         if not self.is_sqlite:  # there every transaction that writes does
-            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_CLAIM_LOCK)))
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(turn)))
 
     def check_room(self) -> None:
         """Raise DatabaseFailed when what comes of a paid call might not fit on the disk."""
@@ -158,7 +159,7 @@ class Database:
 
     def _prepare(self, connection: sa.Connection) -> None:
         if not self.is_sqlite:
-            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
+            self.take_turn(connection, _MIGRATIONS)
             connection.execute(sa.schema.CreateSchema(SCHEMA, if_not_exists=True))
         metadata.create_all(connection)
         version = connection.execute(sa.select(about.c.version)).scalar()

@@ -13,7 +13,7 @@ from uuid import uuid4
 import sqlalchemy as sa
 from attrs import frozen
 
-from suno_async.durable.database import Database
+from suno_async.durable.database import CLAIMS, Database
 from suno_async.durable.dispatch import WATCH, Dispatch
 from suno_async.durable.records import write_error
 from suno_async.durable.rows import announce, change, locked_row, with_task
@@ -120,7 +120,7 @@ class Sends:
         return await self._database.run(lambda connection: self._claim(connection, key, token))
 
     def _claim(self, connection: sa.Connection, key: str, token: str) -> Claim | NotYet | None:
-        self._database.take_turn(connection)
+        self._database.take_turn(connection, CLAIMS)
         row = locked_row(connection, key)
         if row is None:
             return None

@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from attrs import frozen
 
-from suno_async.durable.database import Database
+from suno_async.durable.database import SUBMISSIONS, Database
 from suno_async.durable.dispatch import SUBMIT, WATCH, Dispatch
 from suno_async.durable.errors import JobConflict, JobNotFound, JobUndecidable
 from suno_async.durable.records import (
@@ -83,6 +83,8 @@ class Store:
             await self._database.run(work, for_s=self._patience_s)
 
     def _submit(self, chunk: Sequence[Wanted], connection: sa.Connection) -> None:
+        # so that two never add the same key, and numbers are in the order in which they appear
+        self._database.take_turn(connection, SUBMISSIONS)
         columns = (jobs.c.key, jobs.c.request, jobs.c.stem, jobs.c.save_to, jobs.c.covers)
         keys = [each.key for each in chunk]
         found = connection.execute(sa.select(*columns).where(jobs.c.key.in_(keys)))
@@ -135,15 +137,14 @@ class Store:
         self,
         *,
         prefix: str = "",
-        states: Iterable[JobState] = (),
+        states: Iterable[JobState] | None = None,
         after: int = 0,
         limit: int = 1000,
     ) -> list[JobRecord]:
         """Read jobs in the order in which they were submitted, behind a number."""
-        under = jobs.c.key.startswith(prefix, autoescape=True)
-        query = sa.select(jobs).where(jobs.c.number > after, under)
-        if wanted := list(states):
-            query = query.where(jobs.c.state.in_(wanted))
+        query = sa.select(jobs).where(jobs.c.number > after, _under(prefix))
+        if states is not None:
+            query = query.where(jobs.c.state.in_(list(states)))
         query = query.order_by(jobs.c.number).limit(limit)
 
         def read(connection: sa.Connection) -> list[JobRecord]:
@@ -154,7 +155,7 @@ class Store:
     async def standing(self, prefix: str) -> list[tuple[str, JobState, float | None]]:
         """Tell how the jobs under a prefix stand: key, state and when they settle, in order."""
         columns = (jobs.c.key, jobs.c.state, jobs.c.settled_s)
-        query = sa.select(*columns).where(jobs.c.key.startswith(prefix, autoescape=True))
+        query = sa.select(*columns).where(_under(prefix))
 
         def read(connection: sa.Connection) -> list[tuple[str, JobState, float | None]]:
             rows = connection.execute(query.order_by(jobs.c.settled_s, jobs.c.number))
@@ -358,6 +359,11 @@ def _with_event(row: sa.Row[Any], event: StageEvent | None) -> str:
         return written
     known = read_events(written)
     return write_events([*known, event]) if len(known) == event.stage.position else written
+
+
+def _under(prefix: str) -> sa.ColumnElement[bool]:
+    """Tell which keys begin so; SQLite's LIKE would take upper and lower case for the same."""
+    return sa.func.substr(jobs.c.key, 1, len(prefix)) == prefix
 
 
 def _shown(asked: dict[str, Any]) -> str:
