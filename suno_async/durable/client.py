@@ -13,9 +13,10 @@ from typing import Self, cast
 from uuid import uuid4
 
 from suno_async.callbacks import CallbackReceiver
-from suno_async.durable.database import Database, read_url
+from suno_async.durable.database import Database, read_url, shown
 from suno_async.durable.dispatch import SUBMIT, WATCH, Dispatch
 from suno_async.durable.engine import Engine
+from suno_async.durable.errors import JobNotFound
 from suno_async.durable.fleet import Fleet
 from suno_async.durable.job import Job
 from suno_async.durable.notices import LOOK_AGAIN_S, Notices
@@ -42,6 +43,7 @@ from suno_async.session import SunoSession
 _log = logging.getLogger("suno_async.durable")
 
 _PATIENCE_S = 60.0
+_ENTERING_S = 10.0
 # how long leaving waits for answers to paid calls, before and after their session is left
 _LAST_ANSWERS_S = 2.0
 _LONGEST_KEY = 200
@@ -97,14 +99,15 @@ class DurableSuno:
             _check_receiver(receiver)
         self._session = session if works else None
         self._receiver = receiver
-        self._reconcile_s = checked_seconds("reconcile_for", reconcile_for)
+        reconcile_s = checked_seconds("reconcile_for", reconcile_for)
+        self._reconcile_s = reconcile_s if receiver is not None else 0.0  # nobody would tell
         # no other process has it, nor had it: a worker that comes back is a new one
         host = name or f"{socket.gethostname()}-{os.getpid()}"
         self._worker = f"{host}-{uuid4().hex[:8]}"
         self._entered = self._open = False
 
     def __repr__(self) -> str:
-        return f"<DurableSuno at {self._url.render_as_string(hide_password=True)}>"
+        return f"<DurableSuno at {shown(self._url)}>"
 
     # --- its life ---------------------------------------------------------------------------------
 
@@ -126,7 +129,7 @@ class DurableSuno:
             owner.take()
             stack.callback(owner.give)
         await database.prepare()
-        dispatch = await database.call(lambda: Dispatch(self._url))
+        dispatch = await database.call(lambda: Dispatch(self._url), for_s=_ENTERING_S)
         stack.callback(dispatch.close)
         self._store = Store(database, dispatch, _PATIENCE_S)
         limits = _fleet_limits(self._session)
@@ -192,9 +195,11 @@ class DurableSuno:
                 await asyncio.wait({closing})
             except asyncio.CancelledError as again:
                 cancelled = again
+        failure = closing.exception()
         if cancelled is not None:
-            raise cancelled
-        closing.result()
+            raise cancelled from failure
+        if failure is not None:
+            raise failure
 
     def _check_open(self) -> None:
         if not self._open:
@@ -314,6 +319,7 @@ class DurableSuno:
             The key, and an `Outcome` whose `position` is the job's number in the database.
         """
         self._check_open()
+        prefix = _checked_prefix(prefix)
         given: set[str] = set()
         with self._notices.watching() as changed:
             while True:
@@ -327,7 +333,11 @@ class DurableSuno:
                         open_until = LOOK_AGAIN_S
                     elif key not in given:
                         given.add(key)
-                        yield key, (await self.job(key)).outcome
+                        try:
+                            outcome = (await self.job(key)).outcome
+                        except JobNotFound:  # it was pruned meanwhile
+                            continue
+                        yield key, outcome
                 if not open_until:
                     return
                 await _wait(changed, open_until)

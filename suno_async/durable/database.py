@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import shutil
+import sqlite3
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -38,25 +39,39 @@ _PASSING_STATES = ("08", "57P", "40001", "40P01", "53", "25P03")
 
 
 def read_url(url: str) -> sa.URL:
-    """Read where the database is.
+    """Read where the database is. What is refused is not shown: it may hold a password.
 
     Raises:
         InvalidRequest: It is neither a file of SQLite nor a database of PostgreSQL.
     """
-    rule = "must be sqlite:///path/to/file or postgresql://user@host/database"
     try:
         read = sa.make_url(url)
-    except exc.ArgumentError as error:
-        raise InvalidRequest("url", "(hidden)", rule) from error
+    except (exc.ArgumentError, ValueError):  # its message would show what it could not read
+        read = sa.URL.create("unreadable")
     kind = read.get_backend_name()
-    shown = read.render_as_string(hide_password=True)
     if kind == "sqlite":
-        if read.database in (None, "", ":memory:"):
-            raise InvalidRequest("url", shown, "must name a file: jobs are to outlive the process")
-        return read
-    if kind in {"postgresql", "postgres"} and read.database:
-        return read.set(drivername="postgresql+psycopg")
-    raise InvalidRequest("url", shown, rule)
+        if not read.database or read.database.startswith((":memory:", "file:")) or read.query:
+            raise _refused("must name a plain file, since jobs outlive the process")
+        return read.set(drivername="sqlite")
+    if kind not in {"postgresql", "postgres"} or not read.database:
+        raise _refused("must be sqlite:///path/to/file or postgresql://user:password@host/database")
+    if "@" in (read.host or ""):
+        raise _refused("must have a password whose special characters are percent-encoded")
+    return read.set(drivername="postgresql+psycopg")
+
+
+def _refused(rule: str) -> InvalidRequest:
+    error = InvalidRequest("url", "(hidden)", rule)
+    error.__suppress_context__ = True
+    return error
+
+
+def shown(url: sa.URL) -> str:
+    """Write where a database is, without the secrets with which one gets there."""
+    if url.get_backend_name() == "sqlite":
+        return f"sqlite:///{url.database}"
+    where = sa.URL.create("postgresql", host=url.host, port=url.port, database=url.database)
+    return where.render_as_string()
 
 
 class Database:
@@ -95,27 +110,25 @@ class Database:
         Raises:
             DatabaseFailed: The database is away for longer, or cannot be used at all.
         """
-        return await self._persist(work, self._engine, for_s)
+        return await self.call(lambda: _transaction(self._engine, work), for_s=for_s)
 
-    async def _persist(self, work: Work[T], engine: sa.Engine, for_s: float | None) -> T:
+    async def read(self, work: Work[T], *, for_s: float | None = None) -> T:
+        """Run a transaction that only reads: on SQLite it waits for no writer."""
+        return await self.call(lambda: _transaction(self._reader, work), for_s=for_s)
+
+    async def call(self, work: Callable[[], T], *, for_s: float | None = None) -> T:
+        """Run something else of the database's, such as a call of DBOS, as `run` does."""
+
         @backoff.on_exception(
             backoff.expo, _Away, max_time=for_s, max_value=2, factor=0.1, logger=None
         )
         async def persist() -> T:
-            return await self._in_thread(lambda: _once(engine, work))
+            return await self._in_thread(lambda: _told_apart(work))
 
         try:
             return await persist()
         except _Away as error:
             raise DatabaseFailed(error.reason) from error.__cause__
-
-    async def read(self, work: Work[T], *, for_s: float | None = None) -> T:
-        """Run a transaction that only reads: on SQLite it waits for no writer."""
-        return await self._persist(work, self._reader, for_s)
-
-    async def call(self, work: Callable[[], T]) -> T:
-        """Run something else of the database's, such as a call of DBOS, in one of the threads."""
-        return await self._in_thread(work)
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         if self._closed:
@@ -185,11 +198,17 @@ class _Away(Exception):
         self.reason = reason
 
 
-def _once(engine: sa.Engine, work: Work[T]) -> T:
+def _transaction(engine: sa.Engine, work: Work[T]) -> T:
+    with engine.begin() as connection:
+        return work(connection)
+
+
+def _told_apart(work: Callable[[], T]) -> T:
+    """Run something; tell by the class of its error whether it may succeed later."""
     try:
-        with engine.begin() as connection:
-            return work(connection)
-    except (exc.DBAPIError, exc.TimeoutError) as error:
+        return work()
+    # what SQLite says while a connection is made ready comes as it is
+    except (exc.DBAPIError, exc.TimeoutError, sqlite3.Error) as error:
         reason = _reason(error)
         if _passes(error):
             raise _Away(reason) from error
@@ -243,11 +262,9 @@ def _passes(error: Exception) -> bool:
     """Tell whether the same transaction may succeed later, by itself."""
     if isinstance(error, exc.TimeoutError):  # no connection was free
         return True
-    if not isinstance(error, exc.DBAPIError):
-        return False
-    if error.connection_invalidated:
+    origin = error.orig if isinstance(error, exc.DBAPIError) else error
+    if isinstance(error, exc.DBAPIError) and error.connection_invalidated:
         return True
-    origin = error.orig
     state = getattr(origin, "sqlstate", None)
     if isinstance(state, str):
         return state.startswith(_PASSING_STATES) or state in {"55P03", "57014"}

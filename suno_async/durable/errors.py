@@ -59,7 +59,8 @@ class JobUndecidable(SunoError):
     def __str__(self) -> str:
         return (
             f"{self.decision} does not fit job {self.key!r}, which is {self.state}: "
-            "decisions are for jobs that are uncertain, abandoned, cancelled, or failed unsent"
+            "decisions are for jobs that are uncertain or abandoned, and to submit or adopt also "
+            "for those that failed or were cancelled"
         )
 
 

@@ -37,6 +37,7 @@ class Fleet:
         self._polls_per_second = limits.polls_per_second
         self._running = running
         self._on_lost = on_lost
+        self._joined = False
         self._beating: asyncio.Task[None] | None = None
 
     async def join(self, *, alone: bool) -> None:
@@ -45,6 +46,7 @@ class Fleet:
         Args:
             alone: Whether no other can be alive, as on SQLite.
         """
+        self._joined = True
         await self._workers.beat()
         await self._workers.take_over(at_once=alone)
 
@@ -81,10 +83,11 @@ class Fleet:
 
     async def aclose(self) -> None:
         """Leave the fleet: what is left goes to others at once."""
-        if self._beating is None:
+        if not self._joined:
             return
-        self._beating.cancel()
-        await asyncio.wait({self._beating})
+        if self._beating is not None:
+            self._beating.cancel()
+            await asyncio.wait({self._beating})
         self._limits.polls_per_second = self._polls_per_second
         try:
             await self._workers.leave()

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from copy import copy
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -98,14 +99,14 @@ class Job:
         with self._notices.watching(self.key) as changed:
             while True:
                 changed.clear()
-                await self.refresh()
-                for event in self._record.events[given:]:
+                record = (await self.refresh())._record
+                for event in record.events[given:]:
                     given += 1
                     yield event
-                if await self._is_settled():
+                if await self._is_settled(record):
                     break
                 await self._wait(changed, None)
-        self._raise_ending()
+        _raise_ending(record)
 
     async def result(self, timeout: timedelta | float | None = None) -> TaskDetails:
         """Wait until the task is complete, and with `save_to` its audio saved.
@@ -124,21 +125,21 @@ class Job:
         with self._notices.watching(self.key) as changed:
             while True:
                 changed.clear()
-                await self.refresh()
-                if await self._is_settled():
+                record = (await self.refresh())._record
+                if await self._is_settled(record):
                     break
                 if not await self._wait(changed, deadline_s):
                     assert timeout is not None  # noqa: S101 - there is no deadline without one
                     raise JobTimeout(self.key, self.state, duration(timeout))
-        self._raise_ending()
-        assert self._record.details is not None  # noqa: S101 - a job without error has them
-        return self._record.details
+        _raise_ending(record)
+        assert record.details is not None  # noqa: S101 - a job without error has them
+        return record.details
 
-    async def _is_settled(self) -> bool:
+    async def _is_settled(self, record: JobRecord) -> bool:
         """Tell whether nothing more comes by itself; an uncertain one waits for a callback."""
-        if self.state is not JobState.UNCERTAIN:
-            return self._record.is_settled(0.0)
-        return self._record.is_settled(await self._store.now_s())
+        if record.state is not JobState.UNCERTAIN:
+            return record.is_settled(0.0)
+        return record.is_settled(await self._store.now_s())
 
     async def _wait(self, changed: asyncio.Event, deadline_s: float | None) -> bool:
         """Wait for a change, but not for long; tell whether there is time left."""
@@ -153,10 +154,14 @@ class Job:
             pass
         return True
 
-    def _raise_ending(self) -> None:
-        error = self._record.error
-        if error is not None:
-            raise error
+
+def _raise_ending(record: JobRecord) -> None:
+    """Raise a copy: several readers of one job raise at a time, each with its own traceback."""
+    if record.error is None:
+        return
+    error = copy(record.error)
+    error.__cause__ = record.error.__cause__
+    raise error
 
 
 def _deadline_s(timeout: timedelta | float | None) -> float | None:

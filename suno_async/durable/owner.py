@@ -24,6 +24,8 @@ class FileOwner:
             WorkerRefused: Another worker is.
             DatabaseFailed: There can be no lock.
         """
+        if not self._path.absolute().parent.is_dir():  # which the lock would make
+            raise DatabaseFailed(f"there is no folder {self._path.absolute().parent}")
         try:
             self._lock.acquire()
         except Timeout as error:

@@ -281,8 +281,9 @@ class Sends:
             if row is None:
                 return False
             if row.task_id != notice.task_id:
+                # the send is ended by its worker, or whoever takes over from it: both know the
+                # account's window, which this process need not
                 self._accept(connection, row, token, notice.task_id, found.claimed_s)
-                self._end_send(connection, token)
             elif row.state == JobState.RUNNING:
                 came_s = self._database.now_s(connection)
                 connection.execute(

@@ -29,8 +29,9 @@ from suno_async.errors import SunoError
 from suno_async.models import AddInstrumentalRequest, StageEvent, TaskDetails
 from suno_async.storage import to_json
 
+_DOUBTFUL = (JobState.UNCERTAIN, JobState.ABANDONED)
 # a job in one of these does not go on by itself
-_DECIDABLE = (JobState.UNCERTAIN, JobState.ABANDONED, JobState.CANCELLED, JobState.FAILED)
+_DECIDABLE = (*_DOUBTFUL, JobState.CANCELLED, JobState.FAILED)
 # more jobs are submitted in several transactions
 _CHUNK = 200
 
@@ -260,7 +261,7 @@ class Store:
             row = self._existing(connection, key)
             if isinstance(decision, Adopt) and row.task_id == decision.task_id:
                 return
-            if row.state not in _DECIDABLE:
+            if row.state not in (_DOUBTFUL if isinstance(decision, Abandon) else _DECIDABLE):
                 raise JobUndecidable(key, row.state, type(decision).__name__)
             if isinstance(decision, Abandon):
                 self._abandon(connection, row)
@@ -311,22 +312,26 @@ class Store:
 
     async def prune(self, older_than_s: float) -> int:
         """Delete jobs that ended that long ago; tell how many."""
+        before_s = await self.now_s() - older_than_s
+        old = sa.and_(jobs.c.state.in_(list(ENDED)), jobs.c.settled_s < before_s)
+        query = sa.select(jobs.c.key, jobs.c.attempt).where(old).limit(_CHUNK)
 
-        def prune(connection: sa.Connection) -> list[tuple[str, int]]:
-            before_s = self._database.now_s(connection) - older_than_s
-            old = sa.select(jobs.c.key, jobs.c.attempt).where(
-                jobs.c.state.in_(list(ENDED)), jobs.c.settled_s < before_s
-            )
-            found = [(row.key, row.attempt) for row in connection.execute(old.limit(_CHUNK))]
-            keys = [key for key, _ in found]
-            connection.execute(jobs.delete().where(jobs.c.key.in_(keys)))
-            connection.execute(sends.delete().where(sends.c.key.in_(keys)))
-            return found
+        def find(connection: sa.Connection) -> list[tuple[str, int]]:
+            return [(row.key, row.attempt) for row in connection.execute(query)]
+
+        def delete(keys: list[str], connection: sa.Connection) -> int:
+            there = sa.select(jobs.c.key).where(old, jobs.c.key.in_(keys)).with_for_update()
+            gone = list(connection.execute(there).scalars())
+            connection.execute(jobs.delete().where(jobs.c.key.in_(gone)))
+            connection.execute(sends.delete().where(sends.c.key.in_(gone)))
+            return len(gone)
 
         pruned = 0
-        while found := await self._database.run(prune, for_s=self._patience_s):
+        while found := await self._database.read(find, for_s=self._patience_s):
+            # first, since a job that is submitted later under the same key has the same workflows
             await self._database.call(partial(self._dispatch.forget, found))
-            pruned += len(found)
+            work = partial(delete, [key for key, _ in found])
+            pruned += await self._database.run(work, for_s=self._patience_s)
         return pruned
 
     async def stats(self) -> DurableStats:

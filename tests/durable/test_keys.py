@@ -88,7 +88,10 @@ async def test_another_process_submits_the_same_job(
 async def test_a_conflict_shows_both_requests(desk: DurableSuno, prefix: str) -> None:
     """Whoever reuses a key sees what it stands for, and nothing is changed."""
     await desk.submit(f"{prefix}a", song(title="Tide"), save_to="/music")
-    for given in ({"request": song(title="Ebb"), "save_to": "/music"}, {"request": song(title="Tide")}):
+    for given in (
+        {"request": song(title="Ebb"), "save_to": "/music"},
+        {"request": song(title="Tide")},
+    ):
         with pytest.raises(JobConflict) as caught:
             await desk.submit(f"{prefix}a", **given)
     with pytest.raises(JobConflict) as caught:
@@ -106,7 +109,21 @@ async def test_a_conflict_shows_both_requests(desk: DurableSuno, prefix: str) ->
 
 @pytest.mark.parametrize(
     "key",
-    ["", " a", "a ", "\ta", "a\nb", "a\0b", "\x1b[2J", "x" * 201, "\ud800", "\u2028", 7, None, b"a"],
+    [
+        "",
+        " a",
+        "a ",
+        "\ta",
+        "a\nb",
+        "a\0b",
+        "\x1b[2J",
+        "x" * 201,
+        "\ud800",
+        "\u2028",
+        7,
+        None,
+        b"a",
+    ],
 )
 async def test_a_key_that_breaks_the_rule_is_refused(desk: DurableSuno, key: Any) -> None:
     """It names the rule, wherever a key is given, and nothing is recorded."""
@@ -122,9 +139,7 @@ async def test_a_key_that_breaks_the_rule_is_refused(desk: DurableSuno, key: Any
 
 
 @pytest.mark.parametrize("key", KEYS)
-async def test_a_key_may_hold_anything_printable(
-    desk: DurableSuno, prefix: str, key: str
-) -> None:
+async def test_a_key_may_hold_anything_printable(desk: DurableSuno, prefix: str, key: str) -> None:
     """Slashes, percent signs, quotes and letters of the world are read back as they were."""
     key = f"{prefix}{key}"[-200:]
     job = await desk.submit(key, song())
@@ -266,6 +281,6 @@ async def test_nothing_works_before_and_after(desk: DurableSuno, shared_database
 async def test_what_is_queued_is_queued_once(desk: DurableSuno, shared_database: str) -> None:
     """Each job has one workflow of DBOS, however often it was submitted."""
     query = "SELECT count(*), count(DISTINCT workflow_uuid) FROM {schema}workflow_status"
-    (total, distinct), = rows(shared_database, query)
-    (jobs,), = rows(shared_database, "SELECT count(*) FROM {schema}suno_jobs")
+    ((total, distinct),) = rows(shared_database, query)
+    ((jobs,),) = rows(shared_database, "SELECT count(*) FROM {schema}suno_jobs")
     assert total == distinct == jobs
