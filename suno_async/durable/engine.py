@@ -95,6 +95,7 @@ class Engine:
             )
         _Host.engine = self
         self._on = True
+        logging.getLogger("dbos").addFilter(_tells_news)
         _register()
         # on the loop's own thread: only then do workflows run on this loop
         _Host.launch()
@@ -154,6 +155,7 @@ class Engine:
             try:
                 _Host.destroy()
             finally:
+                logging.getLogger("dbos").removeFilter(_tells_news)
                 loop.call_soon_threadsafe(done.set_result, None)
 
         # it waits for its threads, and the loop's default executor is one of them
@@ -162,6 +164,11 @@ class Engine:
             await asyncio.shield(done)
         finally:
             loop.set_default_executor(ThreadPoolExecutor(thread_name_prefix="asyncio"))
+
+
+def _tells_news(record: logging.LogRecord) -> bool:
+    """Leave out the warning about each workflow that is cut off: that is how workers end."""
+    return not str(record.msg).startswith("Asyncio task cancelled")
 
 
 def _register() -> None:

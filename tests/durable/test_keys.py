@@ -9,7 +9,18 @@ import pytest
 import pytest_asyncio
 
 from suno_async import AddInstrumentalRequest, InvalidRequest, SessionClosed
-from suno_async.durable import DurableSuno, JobConflict, JobNotFound, JobState
+from suno_async.durable import (
+    Abandon,
+    Adopt,
+    Decision,
+    DurableSuno,
+    JobCancelled,
+    JobConflict,
+    JobNotFound,
+    JobState,
+    JobUndecidable,
+    Resubmit,
+)
 from tests.world import song
 
 from .using import keys, listed, result_of, rows
@@ -43,11 +54,15 @@ async def test_a_key_is_submitted_once(desk: DurableSuno, prefix: str) -> None:
     assert await keys(desk.jobs(prefix)) == [f"{prefix}a"]
 
 
-async def test_twenty_callers_at_once_make_one_job(desk: DurableSuno, prefix: str) -> None:
+async def test_twenty_callers_at_once_make_one_job(
+    desk: DurableSuno, prefix: str, shared_database: str
+) -> None:
     """All of them get the job, and it is queued once."""
     made = await asyncio.gather(*(desk.submit(f"{prefix}a", song()) for _ in range(20)))
     assert len({job.outcome.position for job in made}) == 1
     assert len(await keys(desk.jobs(prefix))) == 1
+    query = "SELECT count(*) FROM {schema}workflow_status WHERE workflow_uuid LIKE :named"
+    assert rows(shared_database, query, named=f"%{prefix}a") == [(1,)]
 
 
 async def test_two_batches_in_opposite_order_make_each_job_once(
@@ -278,9 +293,32 @@ async def test_nothing_works_before_and_after(desk: DurableSuno, shared_database
     assert await durable.__aexit__(None, None, None) is None  # type: ignore[func-returns-value] # that it is harmless
 
 
-async def test_what_is_queued_is_queued_once(desk: DurableSuno, shared_database: str) -> None:
-    """Each job has one workflow of DBOS, however often it was submitted."""
-    query = "SELECT count(*), count(DISTINCT workflow_uuid) FROM {schema}workflow_status"
-    ((total, distinct),) = rows(shared_database, query)
-    ((jobs,),) = rows(shared_database, "SELECT count(*) FROM {schema}suno_jobs")
-    assert total == distinct == jobs
+async def test_cancelling_what_waits(desk: DurableSuno, prefix: str) -> None:
+    """It has ended, says so, and may be submitted or adopted all the same."""
+    job = await desk.submit(f"{prefix}a", song())
+    assert await desk.cancel(job.key) is True
+    assert await desk.cancel(job.key) is True
+    with pytest.raises(JobCancelled, match="was cancelled before it was sent"):
+        await job.result()
+    with pytest.raises(JobCancelled):
+        await listed(job.events())
+    assert (await desk.submit(job.key, song())).state is JobState.CANCELLED
+    with pytest.raises(JobUndecidable, match="Abandon does not fit job .* which is cancelled"):
+        await desk.decide(job.key, Abandon())
+    assert (await desk.decide(job.key, Resubmit())).state is JobState.WAITING
+    assert await desk.cancel(job.key) is True
+    adopted = await desk.decide(job.key, Adopt("some-task"))
+    assert (adopted.state, adopted.task_id) == (JobState.RUNNING, "some-task")
+
+
+@pytest.mark.parametrize("decision", [Resubmit(), Adopt("some-task"), Abandon()])
+async def test_what_waits_is_not_decided(
+    desk: DurableSuno, prefix: str, decision: Decision
+) -> None:
+    """It goes on by itself."""
+    job = await desk.submit(f"{prefix}a", song())
+    with pytest.raises(JobUndecidable, match="which is waiting"):
+        await desk.decide(job.key, decision)
+    assert (await job.refresh()).state is JobState.WAITING
+    with pytest.raises(JobNotFound):
+        await desk.decide(f"{prefix}b", decision)

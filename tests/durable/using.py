@@ -12,10 +12,14 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from attrs import frozen
 
+from suno_async import CallbackReceiver
 from suno_async.durable import DurableSuno, Job, JobState
-from suno_async.sandbox import Sandbox
+from suno_async.sandbox import Sandbox, TaskScript
+from tests.world import song
 
 T = TypeVar("T")
+
+SECRET = "a secret of the service"
 
 ROOT = Path(__file__).parents[2]
 
@@ -37,12 +41,27 @@ class Office:
         sandbox: What the worker talks to.
         worker: Works.
         reader: Reads, as another process would.
+        seen: What the worker's session told its observer.
     """
 
     url: str
     sandbox: Sandbox
     worker: DurableSuno
     reader: DurableSuno
+    seen: list[object]
+
+    async def submit(
+        self, key: str, *scripts: TaskScript, **changes: Any
+    ) -> Job:
+        """Submit a job whose task follows a script."""
+        self.sandbox.script(*scripts)
+        return await self.reader.submit(key, song(**changes))
+
+    def charges(self, title: str) -> list[str]:
+        """Tell which tasks were paid for under a title."""
+        tasks = self.sandbox.tasks
+        paid = [each.task_id for each in self.sandbox.ledger if each.kind == "charge"]
+        return [task_id for task_id in paid if tasks[task_id].request["title"] == title]
 
 
 @asynccontextmanager
@@ -53,28 +72,39 @@ async def working(url: str, sandbox: Sandbox, **settings: Any) -> AsyncIterator[
 
 
 @asynccontextmanager
-async def office(url: str) -> AsyncIterator[Office]:
-    """Run a sandbox whose tasks are complete at once, a worker, and a reader."""
-    async with (
-        Sandbox(time_scale=0, submissions_per_window=None) as sandbox,
-        working(url, sandbox) as worker,
-        DurableSuno(url, worker=False) as reader,
-    ):
-        yield Office(url, sandbox, worker, reader)
+async def office(url: str, receiver: CallbackReceiver | None = None, **settings: Any) -> AsyncIterator[Office]:
+    """Run a sandbox whose tasks take a quarter of a second, a worker, and a reader.
+
+    Args:
+        url: The database.
+        receiver: The reader's; the worker has one that is like it, and that nobody reaches.
+        settings: Of the worker's session.
+    """
+    seen: list[object] = []
+    private = CallbackReceiver(receiver.public_url, secret=SECRET) if receiver is not None else None
+    async with Sandbox(time_scale=0.002, submissions_per_window=None) as sandbox:
+        session = sandbox.session(observers=[seen.append], receiver=private, **settings)
+        async with (
+            DurableSuno(url, session) as worker,
+            DurableSuno(url, worker=False, receiver=receiver) as reader,
+        ):
+            yield Office(url, sandbox, worker, reader, seen)
 
 
 async def becomes(job: Job, *states: JobState) -> Job:
     """Wait until a job is in one of some states."""
-    async with asyncio.timeout(15):
-        while (await job.refresh()).state not in states:
-            await asyncio.sleep(0.02)
+
+    async def is_there() -> bool:
+        return (await job.refresh()).state in states
+
+    await eventually(is_there)
     return job
 
 
 async def eventually(holds: Callable[[], Awaitable[object]]) -> None:
     """Wait for something that has to be asked for."""
-    async with asyncio.timeout(15):
-        while not await holds():
+    async with asyncio.timeout(20):
+        while not await holds():  # noqa: ASYNC110 - another process may have to do it
             await asyncio.sleep(0.02)
 
 
