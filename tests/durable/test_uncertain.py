@@ -30,7 +30,11 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 _numbers = count(1)
 
-SILENT = TaskScript(callbacks=CallbackScript(send=False))
+# complete at once, and nobody is told
+SILENT = TaskScript(
+    stages=(("TEXT_SUCCESS", 0), ("FIRST_SUCCESS", 0), ("SUCCESS", 0)),
+    callbacks=CallbackScript(send=False),
+)
 DECISIONS: list[Decision] = [Resubmit(), Adopt("some-task"), Abandon()]
 
 
@@ -63,7 +67,7 @@ async def lost(room: Office, key: str, script: TaskScript = SILENT) -> tuple[Job
         await (await room.submit(f"{key}/before")).result()
     room.sandbox.inject(Call.SUBMIT, DropAfter())
     job = await room.submit(key, script, title=key)
-    await becomes(job, JobState.UNCERTAIN)
+    await becomes(job, JobState.UNCERTAIN, JobState.RUNNING, JobState.COMPLETE)
     (task_id,) = room.charges(key)
     return job, task_id
 
