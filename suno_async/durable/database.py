@@ -6,7 +6,7 @@ import shutil
 import sqlite3
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,6 +26,8 @@ _log = logging.getLogger("suno_async.durable")
 _THREADS = 4
 # a lock, or a server that is silent, is waited for so long by a single statement
 _PATIENCE_S = 10
+# how long leaving waits for it
+_LAST_WORK_S = 5.0
 # what a paid call's answer needs on the disk, many times over
 _LEAST_FREE_BYTES = 4 * 1024 * 1024
 
@@ -87,6 +89,7 @@ class Database:
         self._engine = _sqlite_engine(url) if self.is_sqlite else _postgres_engine(url)
         self._reader = self._engine.execution_options(suno_reading=True)
         self._closed = False
+        self._working: set[Future[Any]] = set()
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="suno-async jobs")
 
     @property
@@ -133,7 +136,10 @@ class Database:
     async def _in_thread(self, work: Callable[[], T]) -> T:
         if self._closed:
             raise SessionClosed
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        working = self._threads.submit(work)
+        self._working.add(working)
+        working.add_done_callback(self._working.discard)
+        return await asyncio.wrap_future(working)
 
     # --- time, order, room ------------------------------------------------------------------------
 
@@ -187,6 +193,9 @@ class Database:
         """Wait for what is under way, for a moment, and close the connections."""
         self._closed = True
         self._threads.shutdown(wait=False, cancel_futures=True)
+        # a connection that is given back later than the engine is disposed of stays open
+        if under_way := [asyncio.wrap_future(each) for each in self._working]:
+            await asyncio.wait(under_way, timeout=_LAST_WORK_S)
         self._engine.dispose()
 
 

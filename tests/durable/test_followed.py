@@ -19,17 +19,16 @@ from suno_async import (
     StageEvent,
     SubmissionUncertain,
     SunoError,
-    TaskExpired,
     ValidationFailed,
     to_json,
 )
-from suno_async.durable import Abandon, DurableSuno, Job, JobState, JobTimeout, Resubmit
+from suno_async.durable import Job, JobState, JobTimeout, Resubmit
 from suno_async.observe import StageReached
-from suno_async.sandbox import Call, EnvelopeError, HttpError, Sandbox, TaskScript
+from suno_async.sandbox import Call, EnvelopeError, HttpError, TaskScript
 from tests.following import STAGES, STUCK, names
 from tests.world import song
 
-from .using import Office, becomes, eventually, listed, office, program, rows, said, working
+from .using import Office, becomes, listed, office, program, said
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -60,12 +59,17 @@ def key() -> str:
     return f"followed/{next(_numbers)}"
 
 
+async def collect(job: Job, into: list[StageEvent]) -> None:
+    """Read a job's events, also those before an error."""
+    async for event in job.events():
+        into.append(event)  # noqa: PERF401 - they are wanted although it raises
+
+
 async def errors_of(job: Job) -> tuple[list[StageEvent], SunoError, SunoError]:
     """Read a job that fails to its end, in both ways."""
     events: list[StageEvent] = []
     with pytest.raises(SunoError) as by_events:
-        async for event in job.events():
-            events.append(event)  # noqa: PERF401 - they are wanted although it raises
+        await collect(job, events)
     with pytest.raises(SunoError) as by_result:
         await job.result()
     return events, by_events.value, by_result.value
@@ -101,7 +105,7 @@ async def test_a_result_is_that_of_the_core(room: Office, key: str) -> None:
 
 
 async def test_readers_early_late_and_together(room: Office, key: str) -> None:
-    """Each gets every stage from the beginning, whenever it begins, also of one and the same job."""
+    """Each gets every stage from the beginning, whenever it begins, also of one same job."""
     job = await room.submit(key)
     other = await room.worker.job(key)
     early = [asyncio.create_task(listed(each.events())) for each in (job, job, other)]
@@ -125,7 +129,8 @@ async def test_a_reader_that_is_left_disturbs_nobody(room: Office, key: str) -> 
     cancelled = asyncio.create_task(listed(job.events()))
     await asyncio.sleep(0)
     cancelled.cancel()
-    assert (await asyncio.gather(cancelled, return_exceptions=True)) != [None]
+    await asyncio.wait({cancelled})
+    assert cancelled.cancelled()
     assert len((await waiting).tracks) == 2
     assert names(await listed(job.events())) == STAGES
 

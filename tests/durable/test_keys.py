@@ -303,7 +303,7 @@ async def test_cancelling_what_waits(desk: DurableSuno, prefix: str) -> None:
     with pytest.raises(JobCancelled):
         await listed(job.events())
     assert (await desk.submit(job.key, song())).state is JobState.CANCELLED
-    with pytest.raises(JobUndecidable, match="Abandon does not fit job .* which is cancelled"):
+    with pytest.raises(JobUndecidable, match=r"Abandon does not fit job .* which is cancelled"):
         await desk.decide(job.key, Abandon())
     assert (await desk.decide(job.key, Resubmit())).state is JobState.WAITING
     assert await desk.cancel(job.key) is True

@@ -1,4 +1,4 @@
-"""Jobs whose answer was lost: what is known of them, what may be decided, and what callbacks prove."""
+"""Jobs whose answer was lost: what is known, what may be decided, what callbacks prove."""
 
 import logging
 from collections.abc import AsyncIterator
@@ -15,7 +15,6 @@ from suno_async.durable import (
     Decision,
     DurableSuno,
     Job,
-    JobCancelled,
     JobState,
     JobUndecidable,
     Resubmit,
@@ -159,9 +158,7 @@ async def test_a_callback_to_another_process_wakes_a_watch(room: Office, key: st
     assert len((await job.result(20)).tracks) == 2
 
 
-async def test_two_ids_at_one_url(
-    room: Office, key: str, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_two_ids_at_one_url(room: Office, key: str, caplog: pytest.LogCaptureFixture) -> None:
     """The first one is the job's; the second is told of, and disturbs nothing."""
     job, task_id = await lost(room, key)
     other, stranger = await lost(room, f"{key}/other")
@@ -225,7 +222,7 @@ async def test_a_job_that_failed_may_be_submitted_again(room: Office, key: str) 
     room.sandbox.inject(Call.SUBMIT, EnvelopeError(402, "no credits"))
     job = await room.submit(key, title=key)
     await becomes(job, JobState.FAILED)
-    with pytest.raises(JobUndecidable, match="Abandon does not fit job .* which is failed"):
+    with pytest.raises(JobUndecidable, match=r"Abandon does not fit job .* which is failed"):
         await room.reader.decide(key, Abandon())
     assert await room.reader.cancel(key) is False
     await room.reader.decide(key, Resubmit())

@@ -50,9 +50,7 @@ class Office:
     reader: DurableSuno
     seen: list[object]
 
-    async def submit(
-        self, key: str, *scripts: TaskScript, **changes: Any
-    ) -> Job:
+    async def submit(self, key: str, *scripts: TaskScript, **changes: Any) -> Job:
         """Submit a job whose task follows a script."""
         self.sandbox.script(*scripts)
         return await self.reader.submit(key, song(**changes))
@@ -72,7 +70,9 @@ async def working(url: str, sandbox: Sandbox, **settings: Any) -> AsyncIterator[
 
 
 @asynccontextmanager
-async def office(url: str, receiver: CallbackReceiver | None = None, **settings: Any) -> AsyncIterator[Office]:
+async def office(
+    url: str, receiver: CallbackReceiver | None = None, **settings: Any
+) -> AsyncIterator[Office]:
     """Run a sandbox whose tasks take a quarter of a second, a worker, and a reader.
 
     Args:
