@@ -1,53 +1,42 @@
 """What the caller holds: submit jobs, follow them, decide about them, and work on them."""
 
 import asyncio
-import logging
 import os
 import socket
 from collections.abc import AsyncGenerator, Iterable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, aclosing
 from datetime import timedelta
-from pathlib import Path
 from types import TracebackType
-from typing import Self, cast
+from typing import Self
 from uuid import uuid4
 
 from suno_async.callbacks import CallbackReceiver
-from suno_async.durable.database import Database, read_url, shown
-from suno_async.durable.dispatch import SUBMIT, WATCH, Dispatch
-from suno_async.durable.engine import Engine
-from suno_async.durable.errors import JobNotFound
-from suno_async.durable.fleet import Fleet
-from suno_async.durable.job import Job
-from suno_async.durable.notices import LOOK_AGAIN_S, Notices
-from suno_async.durable.owner import FileOwner
-from suno_async.durable.sends import FleetLimits, Sends
-from suno_async.durable.store import Store, Wanted
-from suno_async.durable.submitting import Submitting
-from suno_async.durable.values import (
-    ENDED,
-    Abandon,
-    Adopt,
-    Decision,
-    DurableStats,
-    JobState,
-    Resubmit,
+from suno_async.durable.arguments import (
+    check_decision,
+    check_receiver,
+    checked_key,
+    checked_prefix,
+    checked_states,
+    wanted_job,
 )
-from suno_async.durable.watching import Watching
+from suno_async.durable.database import Database, read_url, shown
+from suno_async.durable.dispatch import Dispatch
+from suno_async.durable.job import Job
+from suno_async.durable.notices import Notices
+from suno_async.durable.outcomes import outcomes_of
+from suno_async.durable.owner import FileOwner
+from suno_async.durable.sends import Sends
+from suno_async.durable.store import Store
+from suno_async.durable.values import Decision, DurableStats, JobState
+from suno_async.durable.worker import Worker, fleet_limits
 from suno_async.durable.workers import Workers
 from suno_async.errors import InvalidRequest, SessionClosed
 from suno_async.limits import checked_seconds
 from suno_async.models import AddInstrumentalRequest, CallbackNotice, Outcome
 from suno_async.session import SunoSession
 
-_log = logging.getLogger("suno_async.durable")
-
 _PATIENCE_S = 60.0
 _ENTERING_S = 10.0
-# how long leaving waits for answers to paid calls, before and after their session is left
-_LAST_ANSWERS_S = 2.0
-_LONGEST_KEY = 200
-_COALESCE_S = 0.05
 
 
 class DurableSuno:
@@ -96,7 +85,7 @@ class DurableSuno:
         if receiver is None and session is not None:
             receiver = session.receiver
         if receiver is not None:
-            _check_receiver(receiver)
+            check_receiver(receiver)
         self._session = session if works else None
         self._receiver = receiver
         reconcile_s = checked_seconds("reconcile_for", reconcile_for)
@@ -115,9 +104,12 @@ class DurableSuno:
         if self._entered:
             raise SessionClosed
         self._entered = True
-        async with AsyncExitStack() as stack:
-            await self._enter(stack)
-            self._leaving = stack.pop_all()
+        self._leaving = AsyncExitStack()
+        try:
+            await self._enter(self._leaving)
+        except BaseException:
+            await _close(self._leaving)
+            raise
         self._open = True
         return self
 
@@ -132,51 +124,27 @@ class DurableSuno:
         dispatch = await database.call(lambda: Dispatch(self._url), for_s=_ENTERING_S)
         stack.callback(dispatch.close)
         self._store = Store(database, dispatch, _PATIENCE_S)
-        limits = _fleet_limits(self._session)
+        limits = fleet_limits(self._session)
         self._sends = Sends(database, dispatch, self._worker, limits, self._reconcile_s)
         self._notices = Notices(database, self._hint)
-        self._watching: Watching | None = None
+        self._working: Worker | None = None
         if self._session is not None:
-            workers = Workers(database, dispatch, self._worker, limits, self._reconcile_s)
-            await self._work(stack, self._session, workers, alone=database.is_sqlite)
+            self._working = Worker(
+                self._url,
+                self._worker,
+                self._session,
+                store=self._store,
+                sends=self._sends,
+                workers=Workers(database, dispatch, self._worker, limits, self._reconcile_s),
+                receiver=self._receiver,
+            )
+            stack.push_async_callback(self._working.aclose)
+            await self._working.start(alone=database.is_sqlite)
         self._notices.start(always=self._session is not None)
         stack.push_async_callback(self._notices.aclose)
         if self._receiver is not None:
             self._receiver.add_unplaced(self._called_back)
             stack.callback(self._receiver.remove_unplaced, self._called_back)
-
-    async def _work(
-        self, stack: AsyncExitStack, session: SunoSession, workers: Workers, *, alone: bool
-    ) -> None:
-        around = (session, self._store, self._sends, self._receiver)
-        limits = session.limits
-        own = not session.is_open
-        if own:
-            await session.__aenter__()
-        submitting = Submitting(*around)
-        self._watching = watching = Watching(*around)
-        runs = {SUBMIT: submitting.run, WATCH: watching.run}
-        engine = Engine(self._url, self._worker, runs, limits.max_concurrent_submissions)
-        fleet = Fleet(workers, limits, lambda: engine.running, engine.interrupt)
-
-        async def leave() -> None:
-            """End in an order in which nothing that was paid for goes unrecorded."""
-            async with AsyncExitStack() as last:
-                last.push_async_callback(fleet.aclose)
-                last.push_async_callback(engine.aclose)
-                last.push_async_callback(watching.aclose)
-                last.callback(submitting.detach)
-                last.push_async_callback(submitting.ended, _LAST_ANSWERS_S)
-                if own:
-                    last.push_async_callback(session.__aexit__, None, None, None)
-                last.push_async_callback(submitting.ended, _LAST_ANSWERS_S)
-                submitting.close()
-                engine.close()
-
-        stack.push_async_callback(leave)
-        await fleet.join(alone=alone)
-        await engine.start()
-        fleet.start()
 
     async def __aexit__(
         self,
@@ -184,22 +152,9 @@ class DurableSuno:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if not self._open:
-            return
-        self._open = False
-        # in a task of its own, which is waited for: a cancellation skips nothing
-        closing = asyncio.create_task(self._leaving.aclose())
-        cancelled: asyncio.CancelledError | None = None
-        while not closing.done():
-            try:
-                await asyncio.wait({closing})
-            except asyncio.CancelledError as again:
-                cancelled = again
-        failure = closing.exception()
-        if cancelled is not None:
-            raise cancelled from failure
-        if failure is not None:
-            raise failure
+        if self._open:
+            self._open = False
+            await _close(self._leaving)
 
     def _check_open(self) -> None:
         if not self._open:
@@ -211,8 +166,8 @@ class DurableSuno:
         await self._sends.called_back(notice)
 
     def _hint(self) -> None:
-        if self._watching is not None:
-            self._watching.hint()
+        if self._working is not None:
+            self._working.hint()
 
     # --- submitting -------------------------------------------------------------------------------
 
@@ -244,7 +199,7 @@ class DurableSuno:
             SessionClosed: This object is not open.
         """
         self._check_open()
-        wanted = _wanted(key, request, stem, save_to, covers)
+        wanted = wanted_job(key, request, stem, save_to, covers)
         await self._store.submit([wanted])
         return await self.job(key)
 
@@ -267,7 +222,7 @@ class DurableSuno:
             SessionClosed: This object is not open.
         """
         self._check_open()
-        wanted = [_wanted(key, request, None, save_to, covers) for key, request in pairs]
+        wanted = [wanted_job(key, request, None, save_to, covers) for key, request in pairs]
         await self._store.submit(wanted)
         return len(wanted)
 
@@ -282,7 +237,7 @@ class DurableSuno:
             SessionClosed: This object is not open.
         """
         self._check_open()
-        return Job(await self._store.record(_checked_key(key)), self._store, self._notices)
+        return Job(await self._store.record(checked_key(key)), self._store, self._notices)
 
     async def jobs(
         self, prefix: str = "", state: JobState | Iterable[JobState] | None = None
@@ -299,7 +254,7 @@ class DurableSuno:
             SessionClosed: This object is not open.
         """
         self._check_open()
-        prefix, states = _checked_prefix(prefix), _states(state)
+        prefix, states = checked_prefix(prefix), checked_states(state)
         last = 0
         while found := await self._store.records(prefix=prefix, states=states, after=last):
             for record in found:
@@ -319,29 +274,10 @@ class DurableSuno:
             The key, and an `Outcome` whose `position` is the job's number in the database.
         """
         self._check_open()
-        prefix = _checked_prefix(prefix)
-        given: set[str] = set()
-        with self._notices.watching() as changed:
-            while True:
-                changed.clear()
-                open_until = 0.0
-                now_s = await self._store.now_s()
-                standing = await self._store.standing(prefix)
-                for key, state, settled_s in standing:
-                    waits = state is JobState.UNCERTAIN and (settled_s or 0.0) > now_s
-                    if waits or (state not in ENDED and state is not JobState.UNCERTAIN):
-                        open_until = LOOK_AGAIN_S
-                    elif key not in given:
-                        given.add(key)
-                        try:
-                            outcome = (await self.job(key)).outcome
-                        except JobNotFound:  # it was pruned meanwhile
-                            continue
-                        yield key, outcome
-                if not open_until:
-                    return
-                await _wait(changed, open_until)
-                await asyncio.sleep(_COALESCE_S)  # what changes at the same time is read once
+        prefix = checked_prefix(prefix)
+        async with aclosing(outcomes_of(self._store, self._notices, prefix)) as outcomes:
+            async for key, outcome in outcomes:
+                yield key, outcome
 
     async def uncertain(self, prefix: str = "") -> list[Job]:
         """Give the jobs that were sent without anybody knowing what became of them, in order."""
@@ -366,11 +302,8 @@ class DurableSuno:
             InvalidRequest: It is no decision, or its task id is blank.
         """
         self._check_open()
-        if not isinstance(cast("object", decision), Resubmit | Adopt | Abandon):
-            raise InvalidRequest("decision", decision, "must be a Resubmit, Adopt or Abandon")
-        if isinstance(decision, Adopt) and not decision.task_id.strip():
-            raise InvalidRequest("task_id", decision.task_id, "must be text that is not blank")
-        await self._store.decide(_checked_key(key), decision)
+        check_decision(decision)
+        await self._store.decide(checked_key(key), decision)
         return await self.job(key)
 
     async def cancel(self, key: str) -> bool:
@@ -383,89 +316,31 @@ class DurableSuno:
             JobNotFound: There is none under that key.
         """
         self._check_open()
-        return await self._store.cancel(_checked_key(key))
+        return await self._store.cancel(checked_key(key))
 
     async def prune(self, older_than: timedelta | float) -> int:
-        """Delete jobs that ended so long ago (a number is seconds); tell how many."""
+        """Delete jobs that ended longer ago than this (a number is seconds); tell how many.
+
+        Raises:
+            InvalidRequest: It is no length of time, or not more than zero.
+            DatabaseFailed: The database is away.
+            SessionClosed: This object is not open.
+        """
         self._check_open()
         return await self._store.prune(checked_seconds("older_than", older_than))
 
 
-def _check_receiver(receiver: CallbackReceiver) -> None:
-    try:
-        receiver.expect(token=receiver.expect().token)
-    except InvalidRequest as error:
-        rule = "must have a secret, so that every process knows its URLs"
-        raise InvalidRequest("receiver", receiver, rule) from error
-
-
-def _fleet_limits(session: SunoSession | None) -> FleetLimits:
-    if session is None:  # it sends nothing
-        return FleetLimits(1, 10.0, 1, 1)
-    limits = session.limits
-    count, window = limits.submissions_per_window
-    return FleetLimits(
-        per_window=count,
-        window_s=window.total_seconds(),
-        sending=limits.max_concurrent_submissions,
-        in_flight=session.max_in_flight,
-    )
-
-
-def _checked_key(key: str) -> str:
-    rule = f"must be 1 to {_LONGEST_KEY} printable characters"
-    if not isinstance(cast("object", key), str) or not 0 < len(key) <= _LONGEST_KEY:
-        raise InvalidRequest("key", key, rule)
-    if not key.isprintable() or key != key.strip():
-        raise InvalidRequest("key", key, f"{rule}, without space at its ends")
-    return key
-
-
-def _wanted(
-    key: str,
-    request: AddInstrumentalRequest,
-    stem: str | os.PathLike[str] | None,
-    save_to: str | os.PathLike[str] | None,
-    covers: bool,
-) -> Wanted:
-    if not isinstance(cast("object", request), AddInstrumentalRequest):
-        raise InvalidRequest("request", request, "must be an AddInstrumentalRequest")
-    paths = (_absolute("stem", stem), _absolute("save_to", save_to))
-    return Wanted(_checked_key(key), request, *paths, bool(covers))
-
-
-def _absolute(name: str, path: str | os.PathLike[str] | None) -> Path | None:
-    if path is None:
-        return None
-    try:
-        absolute = Path(path).expanduser().absolute()
-        str(absolute).encode()
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise InvalidRequest(name, path, "must be a path") from error
-    if "\0" in str(absolute):
-        raise InvalidRequest(name, path, "must be a path")
-    return absolute
-
-
-def _checked_prefix(prefix: str) -> str:
-    if not isinstance(cast("object", prefix), str) or not prefix.isprintable():
-        raise InvalidRequest("prefix", prefix, "must be printable text, such as a key begins with")
-    return prefix
-
-
-def _states(state: JobState | Iterable[JobState] | None) -> tuple[JobState, ...] | None:
-    if state is None:
-        return None
-    try:
-        return tuple(map(JobState, (state,) if isinstance(state, str) else state))
-    except (TypeError, ValueError) as error:
-        rule = f"must be a JobState, or several: {', '.join(JobState)}"
-        raise InvalidRequest("state", state, rule) from error
-
-
-async def _wait(changed: asyncio.Event, seconds: float) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await changed.wait()
-    except TimeoutError:
-        pass
+async def _close(leaving: AsyncExitStack) -> None:
+    """Close in a task of its own, which is waited for: a cancellation skips nothing."""
+    closing = asyncio.create_task(leaving.aclose())
+    cancelled: asyncio.CancelledError | None = None
+    while not closing.done():
+        try:
+            await asyncio.wait({closing})
+        except asyncio.CancelledError as again:
+            cancelled = again
+    failure = closing.exception()
+    if cancelled is not None:
+        raise cancelled from failure
+    if failure is not None:
+        raise failure

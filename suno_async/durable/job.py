@@ -70,8 +70,7 @@ class Job:
     @property
     def outcome(self) -> Outcome:
         """How it ended, or stood when it was read: without details and error, it goes on."""
-        record = self._record
-        return Outcome(record.number, record.request, record.task_id, record.details, record.error)
+        return self._record.outcome
 
     async def refresh(self) -> "Job":
         """Read it again; return it.

@@ -12,7 +12,7 @@ from attrs import evolve, frozen
 from suno_async.durable.errors import JobCancelled
 from suno_async.durable.values import ENDED, JobState
 from suno_async.errors import SunoError
-from suno_async.models import AddInstrumentalRequest, StageEvent, TaskDetails
+from suno_async.models import AddInstrumentalRequest, Outcome, StageEvent, TaskDetails
 from suno_async.storage import from_json, to_json
 
 
@@ -61,6 +61,11 @@ class JobRecord:
     files_error: str | None
     error: SunoError | None
     settled_s: float | None
+
+    @property
+    def outcome(self) -> Outcome:
+        """How it ended, or stands: without details and error, it goes on."""
+        return Outcome(self.number, self.request, self.task_id, self.details, self.error)
 
     def is_settled(self, now_s: float) -> bool:
         """Tell whether nothing more will come by itself."""
