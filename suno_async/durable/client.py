@@ -19,7 +19,7 @@ from suno_async.durable.arguments import (
     checked_states,
     wanted_job,
 )
-from suno_async.durable.database import Database, read_url, shown
+from suno_async.durable.database import ENTERING_S, Database, read_url, shown
 from suno_async.durable.dispatch import Dispatch
 from suno_async.durable.job import Job
 from suno_async.durable.notices import Notices
@@ -36,7 +36,6 @@ from suno_async.models import AddInstrumentalRequest, CallbackNotice, Outcome
 from suno_async.session import SunoSession
 
 _PATIENCE_S = 60.0
-_ENTERING_S = 10.0
 
 
 class DurableSuno:
@@ -121,7 +120,7 @@ class DurableSuno:
             owner.take()
             stack.callback(owner.give)
         await database.prepare()
-        dispatch = await database.call(lambda: Dispatch(self._url), for_s=_ENTERING_S)
+        dispatch = await database.call(lambda: Dispatch(self._url), for_s=ENTERING_S)
         stack.callback(dispatch.close)
         self._store = Store(database, dispatch, _PATIENCE_S)
         limits = fleet_limits(self._session)

@@ -26,7 +26,8 @@ _log = logging.getLogger("suno_async.durable")
 _THREADS = 4
 # a lock, or a server that is silent, is waited for so long by a single statement
 _PATIENCE_S = 10
-# how long leaving waits for it
+# how long entering tries, and how long leaving waits for what is under way
+ENTERING_S = 5.0
 _LAST_WORK_S = 5.0
 # what a paid call's answer needs on the disk, many times over
 _LEAST_FREE_BYTES = 4 * 1024 * 1024
@@ -174,7 +175,7 @@ class Database:
         Raises:
             DatabaseFailed: It cannot be used, or is one of a newer version.
         """
-        await self.run(self._prepare, for_s=_PATIENCE_S)
+        await self.run(self._prepare, for_s=ENTERING_S)
 
     def _prepare(self, connection: sa.Connection) -> None:
         if not self.is_sqlite:

@@ -13,6 +13,7 @@ _log = logging.getLogger("suno_async.durable")
 
 _BEAT_EVERY_S = 1.0
 _SEARCH_EVERY_S = 5.0
+_LAST_BEAT_S = 1.0
 
 
 class Fleet:
@@ -37,7 +38,7 @@ class Fleet:
         self._polls_per_second = limits.polls_per_second
         self._running = running
         self._on_lost = on_lost
-        self._joined = False
+        self._renewing: asyncio.Task[tuple[bool, int]] | None = None
         self._beating: asyncio.Task[None] | None = None
 
     async def join(self, *, alone: bool) -> None:
@@ -46,8 +47,7 @@ class Fleet:
         Args:
             alone: Whether no other can be alive, as on SQLite.
         """
-        self._joined = True
-        await self._workers.beat()
+        await self._renew()
         await self._workers.take_over(at_once=alone)
 
     def start(self) -> None:
@@ -59,7 +59,7 @@ class Fleet:
         while True:
             await asyncio.sleep(_BEAT_EVERY_S)
             try:
-                kept, alive = await self._workers.beat()
+                kept, alive = await self._renew()
                 now_s = time.monotonic()
                 if now_s - last_s > 2 * _BEAT_EVERY_S or not kept:
                     heard_since_s = now_s  # whoever was away himself does not judge others
@@ -77,17 +77,25 @@ class Fleet:
             except DatabaseFailed as error:
                 _log.warning("%s", error)
 
+    async def _renew(self) -> tuple[bool, int]:
+        self._renewing = asyncio.create_task(self._workers.beat())
+        return await asyncio.shield(self._renewing)
+
     def _share(self, alive: int) -> None:
         if self._polls_per_second is not None:
             self._limits.polls_per_second = self._polls_per_second / max(alive, 1)
 
     async def aclose(self) -> None:
         """Leave the fleet: what is left goes to others at once."""
-        if not self._joined:
+        if self._renewing is None:
             return
         if self._beating is not None:
             self._beating.cancel()
             await asyncio.wait({self._beating})
+        # one that is under way in a thread would renew what is given up
+        if not (await asyncio.wait({self._renewing}, timeout=_LAST_BEAT_S))[0]:
+            self._renewing.cancel()
+        await asyncio.gather(self._renewing, return_exceptions=True)
         self._limits.polls_per_second = self._polls_per_second
         try:
             await self._workers.leave()

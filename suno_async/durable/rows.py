@@ -1,6 +1,7 @@
 """Reading and changing rows of jobs, inside a transaction, so that whoever waits is told."""
 
 import json
+import time
 from typing import Any
 
 import sqlalchemy as sa
@@ -30,7 +31,8 @@ def next_change(connection: sa.Connection) -> int:
     if connection.dialect.name != "sqlite":
         return 0
     last = connection.execute(sa.select(sa.func.max(jobs.c.changed))).scalar()
-    return (last or 0) + 1
+    # of time, since the job that was changed last may have been pruned
+    return max((last or 0) + 1, time.time_ns() // 1000)
 
 
 def announce(connection: sa.Connection, **what: str) -> None:

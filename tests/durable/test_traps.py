@@ -222,7 +222,7 @@ async def test_trap_a_poll_leaves_nothing_in_the_database(database: str, service
         await eventually(_grown(service, polls + 1))
         before = size()
         polls = len(service.polls)
-        await eventually(_grown(service, polls + 15))
+        await eventually(_grown(service, polls + 6))
         assert size() == before
         assert not before["operation_outputs"]
 
@@ -243,7 +243,7 @@ async def test_trap_sqlite_writes_ahead_and_syncs(sqlite: str, tmp_path: Any) ->
         assert rows(url, "PRAGMA journal_mode") == [("wal",)]
 
 
-async def test_trap_stderr_stays_empty(database: str, service: Sandbox) -> None:
+async def test_trap_stderr_stays_empty(sqlite: str, service: Sandbox) -> None:
     """DBOS logs to stderr by itself; its records go to the program's own handlers alone."""
     code = """
         import logging
@@ -255,7 +255,7 @@ async def test_trap_stderr_stays_empty(database: str, service: Sandbox) -> None:
         kept = []
 
         async def main(url, base, key):
-            session = SunoSession(key, base_url=base)
+            session = SunoSession(key, base_url=base, cadence=FixedInterval(0.5))
             async with DurableSuno(url, session) as durable:
                 job = await durable.submit("a", song())
                 await job.result(30)
@@ -268,7 +268,7 @@ async def test_trap_stderr_stays_empty(database: str, service: Sandbox) -> None:
 
         asyncio.run(main(*sys.argv[1:]))
     """
-    assert await result_of(code, database, service.base_url, service.api_key) == ["dbos"]
+    assert await result_of(code, sqlite, service.base_url, service.api_key) == ["dbos"]
 
 
 async def test_trap_one_worker_a_file(sqlite: str, service: Sandbox) -> None:
