@@ -17,6 +17,18 @@ SUBMIT = "suno_async.submit"
 WATCH = "suno_async.watch"
 QUEUES = {SUBMIT: "suno-submissions", WATCH: "suno-watches"}
 
+_OPEN = ("ENQUEUED", "PENDING", "DELAYED")
+# of DBOS: it can list workflows itself, but with all that it knows of each, and every other second
+# that is a core's fifth for some thousands
+_status = sa.Table(
+    "workflow_status",
+    sa.MetaData(),
+    sa.Column("workflow_uuid", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text),
+    sa.Column("status", sa.Text),
+    sa.Column("executor_id", sa.Text),
+)
+
 
 @frozen
 class Running:
@@ -65,21 +77,29 @@ class Dispatch:
         options: EnqueueOptions = {
             "workflow_name": workflow,
             "queue_name": QUEUES[workflow],
-            "workflow_id": _workflow_id(workflow, key, attempt),
+            "workflow_id": workflow_name(workflow, key, attempt),
             "app_version": APPLICATION_VERSION,
         }
         self._client.enqueue_in_transaction(connection, options, key)
 
-    def take_over(self, worker: str) -> int:
+    def take_over(self, connection: sa.Connection, worker: str) -> int:
         """Put what a dead worker ran into the queues again; tell how much it was."""
-        return self.resume([each.name for each in self.running() if each.worker == worker])
+        running = self.running(connection)
+        return self.resume([each.name for each in running if each.worker == worker])
 
-    def running(self) -> list[Running]:
+    @staticmethod
+    def running(connection: sa.Connection) -> list[Running]:
         """Tell what runs, as far as DBOS knows."""
-        found = self._client.list_workflows(
-            status="PENDING", name=list(QUEUES), load_input=False, load_output=False
-        )
-        return [Running(each.workflow_id, each.executor_id or "") for each in found]
+        query = sa.select(_status.c.workflow_uuid, _status.c.executor_id)
+        running = query.where(_status.c.status == "PENDING", _status.c.name.in_(list(QUEUES)))
+        return [Running(name, worker or "") for name, worker in connection.execute(running)]
+
+    @staticmethod
+    def open_names(connection: sa.Connection) -> set[str]:
+        """Tell the names of the workflows that run or are to be run, as far as DBOS knows."""
+        query = sa.select(_status.c.workflow_uuid)
+        is_open = query.where(_status.c.status.in_(_OPEN), _status.c.name.in_(list(QUEUES)))
+        return set(connection.execute(is_open).scalars())
 
     def resume(self, names: Sequence[str]) -> int:
         """Put workflows into their queues again; tell how many."""
@@ -93,7 +113,7 @@ class Dispatch:
         """Delete what DBOS keeps of jobs that are deleted: of each key, so many attempts."""
         self._client.delete_workflows(
             [
-                _workflow_id(workflow, key, attempt)
+                workflow_name(workflow, key, attempt)
                 for key, last in attempts
                 for attempt in range(1, last + 1)
                 for workflow in QUEUES
@@ -114,5 +134,6 @@ def keep_quiet() -> None:
         logger.setLevel(logging.WARNING)
 
 
-def _workflow_id(workflow: str, key: str, attempt: int) -> str:
+def workflow_name(workflow: str, key: str, attempt: int) -> str:
+    """Give DBOS's name for a job's workflow."""
     return f"{workflow}/{attempt}/{key}"

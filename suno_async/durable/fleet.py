@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from math import inf
 
 from suno_async.durable.errors import DatabaseFailed
 from suno_async.durable.workers import LEASE_S, Workers
@@ -12,7 +13,12 @@ from suno_async.limits import AccountLimits
 _log = logging.getLogger("suno_async.durable")
 
 _BEAT_EVERY_S = 1.0
-_SEARCH_EVERY_S = 5.0
+# after so long without the database a worker cannot tell who else was: the others' leases may have
+# run out for the same reason, and each of them tries again within some seconds
+_AWAY_S = LEASE_S / 2
+_SETTLING_S = 4.0
+_SEARCH_EVERY_S = 2.0
+_SWEEP_EVERY_S = 15.0
 _LAST_BEAT_S = 1.0
 
 
@@ -55,27 +61,44 @@ class Fleet:
         self._beating = asyncio.create_task(self._beat())
 
     async def _beat(self) -> None:
-        heard_since_s = last_s = next_search_s = time.monotonic()
+        self._last_s = self._searched_s = self._swept_s = time.monotonic()
+        self._heard_since_s = -inf
         while True:
             await asyncio.sleep(_BEAT_EVERY_S)
             try:
-                kept, alive = await self._renew()
-                now_s = time.monotonic()
-                if now_s - last_s > 2 * _BEAT_EVERY_S or not kept:
-                    heard_since_s = now_s  # whoever was away himself does not judge others
-                last_s = now_s
-                if not kept:
-                    _log.warning("this worker was taken for dead: others go on with its jobs")
-                    self._on_lost()
-                self._share(alive)
-                if now_s - heard_since_s > LEASE_S and (found := await self._workers.take_over()):
-                    _log.warning("took over %d jobs of a dead worker", found)
-                if now_s >= next_search_s:
-                    next_search_s = now_s + _SEARCH_EVERY_S
-                    if found := await self._workers.resume_orphans(self._running()):
-                        _log.warning("resumed %d jobs that nobody ran", found)
+                await self._beat_once()
+                await self._look_around(time.monotonic())
             except DatabaseFailed as error:
                 _log.warning("%s", error)
+            except Exception:  # noqa: BLE001 - a worker that stops here is taken for dead
+                _log.exception("the fleet is looked at again in %g s", _BEAT_EVERY_S)
+
+    async def _beat_once(self) -> None:
+        kept, alive = await self._renew()
+        now_s = time.monotonic()
+        if now_s - self._last_s > _AWAY_S or not kept:
+            _log.info("the jobs' database was not heard of for %.1f s", now_s - self._last_s)
+            self._heard_since_s = now_s
+        self._last_s = now_s
+        if not kept:
+            _log.warning("this worker was taken for dead: others go on with its jobs")
+            self._on_lost()
+        self._share(alive)
+
+    async def _look_around(self, now_s: float) -> None:
+        """See what dead workers have left, and what nobody runs."""
+        if now_s - self._heard_since_s < _SETTLING_S:
+            return
+        if found := await self._workers.take_over():
+            _log.warning("took over %d jobs of a dead worker", found)
+        if now_s - self._searched_s >= _SEARCH_EVERY_S:
+            self._searched_s = now_s
+            if found := await self._workers.resume_orphans(self._running()):
+                _log.warning("resumed %d jobs that nobody ran", found)
+        if now_s - self._swept_s >= _SWEEP_EVERY_S:
+            self._swept_s = now_s
+            if found := await self._workers.dispatch_strays():
+                _log.warning("dispatched %d jobs that nobody was to run", found)
 
     async def _renew(self) -> tuple[bool, int]:
         self._renewing = asyncio.create_task(self._workers.beat())

@@ -3,12 +3,16 @@
 import sqlalchemy as sa
 
 from suno_async.durable.database import Database
-from suno_async.durable.dispatch import Dispatch
+from suno_async.durable.dispatch import SUBMIT, WATCH, Dispatch, workflow_name
+from suno_async.durable.rows import change, locked_row
 from suno_async.durable.sends import FleetLimits, give_up
-from suno_async.durable.tables import workers
+from suno_async.durable.tables import jobs, workers
+from suno_async.durable.values import JobState
 
 # a worker that has not been heard of for so long is taken for dead
 LEASE_S = 5.0
+# what a job in such a state needs in order to go on
+_NEEDS = {JobState.WAITING: SUBMIT, JobState.RUNNING: WATCH}
 
 
 class Workers:
@@ -36,6 +40,7 @@ class Workers:
         self._limits = limits
         self._reconcile_s = reconcile_s
         self._orphans: set[str] = set()
+        self._strays: set[str] = set()
 
     async def beat(self) -> tuple[bool, int]:
         """Renew the lease; tell whether it had not run out, and how many workers are alive.
@@ -90,7 +95,7 @@ class Workers:
             """Do it while the row is locked: one that fails midway leaves it to the next."""
             if (worker := dead(connection)) is None:
                 return None
-            handed = self._dispatch.take_over(worker)
+            handed = self._dispatch.take_over(connection, worker)
             bury(connection, worker)
             return handed
 
@@ -100,7 +105,9 @@ class Workers:
         worker = await self._database.read(dead)
         if worker is None:
             return None
-        handed = await self._database.call(lambda: self._dispatch.take_over(worker))
+        running = await self._database.read(self._dispatch.running)
+        names = [each.name for each in running if each.worker == worker]
+        handed = await self._database.call(lambda: self._dispatch.resume(names))
         await self._database.run(lambda connection: bury(connection, worker))
         return handed
 
@@ -113,7 +120,7 @@ class Workers:
         Args:
             here: The names of what runs in this process.
         """
-        running = await self._database.call(self._dispatch.running)
+        running = await self._database.read(self._dispatch.running)
         known = await self._database.read(
             lambda connection: set(connection.execute(sa.select(workers.c.worker)).scalars())
         )
@@ -126,6 +133,36 @@ class Workers:
         if orphans:
             await self._database.call(lambda: self._dispatch.resume(orphans))
         return len(orphans)
+
+    async def dispatch_strays(self) -> int:
+        """Dispatch the jobs that are to go on and have no workflow; tell how many there were.
+
+        There should be none. It has to be seen twice in a row: what is enqueued with a job's
+        change is there at once, but these are two readings.
+        """
+        seen = await self._database.read(self._without_workflow)
+        again, self._strays = seen & self._strays, seen
+        if again:
+            await self._database.run(lambda connection: self._dispatch_again(connection, again))
+        return len(again)
+
+    def _without_workflow(self, connection: sa.Connection) -> set[str]:
+        wanted = sa.select(jobs.c.key, jobs.c.state, jobs.c.attempt)
+        found = connection.execute(wanted.where(jobs.c.state.in_(list(_NEEDS)))).all()
+        known = self._dispatch.open_names(connection)
+        return {
+            row.key
+            for row in found
+            if workflow_name(_NEEDS[JobState(row.state)], row.key, row.attempt) not in known
+        }
+
+    def _dispatch_again(self, connection: sa.Connection, keys: set[str]) -> None:
+        for key in sorted(keys):
+            row = locked_row(connection, key)
+            if row is not None and row.state in _NEEDS:
+                change(connection, key, attempt=row.attempt + 1)
+                workflow = _NEEDS[JobState(row.state)]
+                self._dispatch.enqueue(connection, workflow, key, row.attempt + 1)
 
     async def leave(self) -> None:
         """Give the lease up: what is left is for others, at once."""
