@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import backoff
+import psycopg
 import sqlalchemy as sa
 from sqlalchemy import event, exc
 
@@ -29,6 +30,10 @@ _PATIENCE_S = 10
 # how long entering tries, and how long leaving waits for what is under way
 ENTERING_S = 5.0
 _LAST_WORK_S = 5.0
+# between two statements of one transaction, which take milliseconds
+_LONGEST_PAUSE_MS = 3000
+# between two tries to connect
+_RECONNECT_S = 0.25
 # what a paid call's answer needs on the disk, many times over
 _LEAST_FREE_BYTES = 4 * 1024 * 1024
 
@@ -109,7 +114,8 @@ class Database:
 
         Args:
             work: What to do, given a connection; what it raises is raised.
-            for_s: How long to repeat; None repeats for as long as it takes.
+            for_s: How long to repeat; None repeats for as long as it takes, also while the disk is
+                full: what a worker has to record must not be lost.
 
         Raises:
             DatabaseFailed: The database is away for longer, or cannot be used at all.
@@ -127,7 +133,7 @@ class Database:
             backoff.expo, _Away, max_time=for_s, max_value=2, factor=0.1, logger=None
         )
         async def persist() -> T:
-            return await self._in_thread(lambda: _told_apart(work))
+            return await self._in_thread(lambda: _told_apart(work, outlasts_full=for_s is None))
 
         try:
             return await persist()
@@ -213,14 +219,14 @@ def _transaction(engine: sa.Engine, work: Work[T]) -> T:
         return work(connection)
 
 
-def _told_apart(work: Callable[[], T]) -> T:
+def _told_apart(work: Callable[[], T], *, outlasts_full: bool) -> T:
     """Run something; tell by the class of its error whether it may succeed later."""
     try:
         return work()
     # what SQLite says while a connection is made ready comes as it is
     except (exc.DBAPIError, exc.TimeoutError, sqlite3.Error) as error:
         reason = _reason(error)
-        if _passes(error):
+        if _passes(error) or (outlasts_full and _is_full(error)):
             raise _Away(reason) from error
         raise DatabaseFailed(reason) from error
 
@@ -255,6 +261,38 @@ def _postgres_engine(url: sa.URL) -> sa.Engine:
     return engine.execution_options(schema_translate_map={None: SCHEMA})
 
 
+def patient_engine(url: sa.URL, gives_up: Callable[[], bool]) -> sa.Engine:
+    """Make an engine whose connecting waits until the server is there.
+
+    DBOS waits a second after a failure, then twice as long each time, up to a minute: after an
+    outage it would go on long after everybody else.
+
+    Args:
+        url: Of PostgreSQL.
+        gives_up: Tells, now and then, whether to wait no longer.
+    """
+    engine = sa.create_engine(
+        url,
+        pool_size=_THREADS + 1,
+        max_overflow=0,
+        pool_pre_ping=True,
+        pool_timeout=_PATIENCE_S * 3,
+        connect_args=connection_options(),
+    )
+
+    @event.listens_for(engine, "do_connect")
+    def connect(dialect: sa.Dialect, _: object, args: Any, named: Any) -> Any:
+        while True:
+            try:
+                return dialect.connect(*args, **named)
+            except psycopg.OperationalError:
+                if gives_up():
+                    raise
+                time.sleep(_RECONNECT_S)
+
+    return engine
+
+
 def connection_options() -> dict[str, Any]:
     """Give psycopg's options: a server that is silent is given up after some seconds."""
     return {
@@ -264,7 +302,9 @@ def connection_options() -> dict[str, Any]:
         "keepalives_count": 3,
         "tcp_user_timeout": _PATIENCE_S * 1000,
         "application_name": "suno-async",
-        "options": f"-c statement_timeout={_PATIENCE_S * 1000} -c lock_timeout=5000",
+        "options": f"-c statement_timeout={_PATIENCE_S * 1000} -c lock_timeout=5000"
+        # a process that is stopped in the middle of a transaction keeps its locks from all others
+        f" -c idle_in_transaction_session_timeout={_LONGEST_PAUSE_MS}",
     }
 
 
@@ -283,6 +323,12 @@ def _passes(error: Exception) -> bool:
         return True
     # psycopg has no state for what broke before the server said anything
     return type(origin).__module__.startswith("psycopg") and isinstance(error, exc.OperationalError)
+
+
+def _is_full(error: Exception) -> bool:
+    """Tell whether SQLite has no room; PostgreSQL has a state for that, which passes."""
+    name: str = getattr(getattr(error, "orig", error), "sqlite_errorname", "")
+    return name.startswith(("SQLITE_FULL", "SQLITE_IOERR"))
 
 
 def _reason(error: Exception) -> str:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import threading
+from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar
@@ -10,7 +11,7 @@ from typing import Any, ClassVar
 import sqlalchemy as sa
 from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer
 
-from suno_async.durable.database import connection_options
+from suno_async.durable.database import patient_engine
 from suno_async.durable.dispatch import (
     APPLICATION,
     APPLICATION_VERSION,
@@ -61,12 +62,14 @@ class Engine:
         self._submissions = submissions
         self._on = False
         self._closing = False
-        self._tasks: dict[asyncio.Task[None], str] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._running: Counter[str] = Counter()
+        self._pool: sa.Engine | None = None
 
     @property
     def running(self) -> frozenset[str]:
         """The names of the workflows that run here."""
-        return frozenset(self._tasks.values())
+        return frozenset(self._running)
 
     def interrupt(self) -> None:
         """Cut off what runs: others have it now."""
@@ -122,15 +125,24 @@ class Engine:
             "notification_listener_polling_interval_sec": 0.1,
         }
         if self._url.get_backend_name() != "sqlite":
-            config["db_engine_kwargs"] = {"connect_args": connection_options()}
+            self._pool = patient_engine(self._url, lambda: self._closing)
+            config["system_database_engine"] = self._pool
         return config
 
     async def run(self, workflow: str, key: str) -> None:
         """Run a workflow; one that is cut off is cancelled, which DBOS does not record."""
+        name = DBOS.workflow_id or ""
+        self._running[name] += 1
+        try:
+            await self._persist(workflow, key)
+        finally:
+            self._running -= Counter((name,))  # a Counter keeps what is more than zero
+
+    async def _persist(self, workflow: str, key: str) -> None:
         while not self._closing:
             task = asyncio.ensure_future(self._runs[workflow](key))
-            self._tasks[task] = DBOS.workflow_id or ""
-            task.add_done_callback(self._tasks.pop)
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
             try:
                 await task
             except JobNotFound:
@@ -154,6 +166,8 @@ class Engine:
         def destroy() -> None:
             try:
                 _Host.destroy()
+                if self._pool is not None:
+                    self._pool.dispose()
             finally:
                 logging.getLogger("dbos").removeFilter(_tells_news)
                 loop.call_soon_threadsafe(done.set_result, None)

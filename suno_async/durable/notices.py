@@ -124,15 +124,15 @@ class Notices:
     # --- SQLite is looked at ----------------------------------------------------------------------
 
     async def _look(self) -> None:
-        seen = await self._last_change()
+        seen: int | None = None
         while True:
-            await self._wanted.wait()
-            await asyncio.sleep(_LOOK_EVERY_S)
             try:
-                seen = await self._look_since(seen)
+                seen = await (self._last_change() if seen is None else self._look_since(seen))
             except DatabaseFailed as error:
                 _log.info("no notices from the jobs' database: %s", error)
                 await asyncio.sleep(_RECONNECT_S)
+            await self._wanted.wait()
+            await asyncio.sleep(_LOOK_EVERY_S)
 
     async def _last_change(self) -> int:
         query = sa.select(sa.func.max(jobs.c.changed))
