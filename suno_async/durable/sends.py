@@ -6,7 +6,9 @@ a job is begun again; and a claim whose worker is dead is uncertain.
 """
 
 import logging
+import time
 from datetime import UTC, datetime
+from math import inf
 from typing import Any
 from uuid import uuid4
 
@@ -14,7 +16,8 @@ import sqlalchemy as sa
 from attrs import frozen
 
 from suno_async.durable.database import CLAIMS, Database
-from suno_async.durable.dispatch import WATCH, Dispatch
+from suno_async.durable.dispatch import SUBMIT, WATCH, Dispatch
+from suno_async.durable.errors import CLAIMS, DatabaseFailed
 from suno_async.durable.records import write_error
 from suno_async.durable.rows import announce, change, locked_row, with_task
 from suno_async.durable.tables import hints, jobs, sends
@@ -39,6 +42,9 @@ _HOLD_S = 60.0
 _IN_FLIGHT = (JobState.SENDING, JobState.RUNNING)
 # how long to wait for what no instant is known of
 _A_MOMENT_S = 0.25
+# while the disk is full
+_NO_ROOM_S = 1.0
+_TELL_EVERY_S = 60.0
 
 
 @frozen
@@ -107,6 +113,15 @@ class Sends:
         self._limits = limits
         self._reconcile_s = reconcile_s
 
+        self._told_s = -inf
+
+    def _tell(self, error: DatabaseFailed) -> None:
+        """Warn, but not all the time."""
+        now_s = time.monotonic()
+        if now_s - self._told_s > _TELL_EVERY_S:
+            self._told_s = now_s
+            _log.warning("%s", error)
+
     # --- before -----------------------------------------------------------------------------------
 
     async def claim(self, key: str, token: str) -> Claim | NotYet | None:
@@ -116,7 +131,11 @@ class Sends:
             The claim, which is recorded then; how long to wait; or None when the job is not
             waiting (any more).
         """
-        self._database.check_room()
+        try:
+            self._database.check_room()
+        except DatabaseFailed as error:
+            self._tell(error)
+            return NotYet(_NO_ROOM_S)
         return await self._database.run(lambda connection: self._claim(connection, key, token))
 
     def _claim(self, connection: sa.Connection, key: str, token: str) -> Claim | NotYet | None:
@@ -179,11 +198,18 @@ class Sends:
     # --- after ------------------------------------------------------------------------------------
 
     async def give_back(self, claim: Claim) -> None:
-        """Let a job wait again: it was certainly not taken."""
+        """Let a job wait again: it was certainly not taken.
+
+        Others may have taken this worker for dead meanwhile, and the job for uncertain.
+        """
 
         def give_back(connection: sa.Connection) -> None:
-            if self._is_sending(connection, claim):
-                change(connection, claim.key, state=JobState.WAITING, token=None)
+            if (row := self._unsettled(connection, claim)) is not None:
+                waiting = {"state": JobState.WAITING, "token": None, "settled_s": None}
+                attempt = row.attempt + (row.state == JobState.UNCERTAIN)
+                change(connection, claim.key, attempt=attempt, **waiting, **write_error(None))
+                if attempt != row.attempt:
+                    self._dispatch.enqueue(connection, SUBMIT, claim.key, attempt)
             self._end_send(connection, claim.token)
 
         await self._database.run(give_back)
@@ -192,7 +218,7 @@ class Sends:
         """Note that the service refused it: nothing was charged."""
 
         def refused(connection: sa.Connection) -> None:
-            if self._is_sending(connection, claim):
+            if self._unsettled(connection, claim) is not None:
                 now_s = self._database.now_s(connection)
                 ended = {"state": JobState.FAILED, "settled_s": now_s}
                 change(connection, claim.key, **ended, **write_error(error))
@@ -204,7 +230,8 @@ class Sends:
         """Note that nobody knows what became of it."""
 
         def uncertain(connection: sa.Connection) -> None:
-            if self._is_sending(connection, claim):
+            row = self._unsettled(connection, claim)
+            if row is not None and row.state == JobState.SENDING:
                 doubt(self._database, connection, claim.key, error, self._reconcile_s)
             self._end_send(connection, claim.token, uncertain=True)
 
@@ -253,10 +280,12 @@ class Sends:
         self._dispatch.enqueue(connection, WATCH, row.key, row.attempt)
 
     @staticmethod
-    def _is_sending(connection: sa.Connection, claim: Claim) -> bool:
-        """Tell whether the job still waits for this claim's end; its row is locked then."""
+    def _unsettled(connection: sa.Connection, claim: Claim) -> sa.Row[Any] | None:
+        """Give the job's row, locked, if nobody knows yet what became of this claim."""
         row = locked_row(connection, claim.key)
-        return row is not None and row.token == claim.token and row.state == JobState.SENDING
+        if row is None or row.token != claim.token:
+            return None
+        return row if row.state in {JobState.SENDING, JobState.UNCERTAIN} else None
 
     def _end_send(self, connection: sa.Connection, token: str, *, uncertain: bool = False) -> None:
         """Note that an answer is there: the place in the window is free a whole window later."""

@@ -106,7 +106,13 @@ class Submitting:
         try:
             while True:
                 record = await self._store.record(key)
-                if record.state is not JobState.WAITING or self._closed:
+                if self._closed:  # its workflow must not end, for the job goes on later
+                    raise asyncio.CancelledError
+                if record.state is JobState.SENDING:
+                    # by an earlier execution, here or elsewhere, which may yet give it back
+                    await asyncio.sleep(_LONGEST_LOOK_S)
+                    continue
+                if record.state is not JobState.WAITING:
                     return
                 if not await self._tried(record):
                     return
