@@ -85,7 +85,7 @@ async def throughput(trial: Trial) -> dict[str, Any]:
             }
 
 
-async def _until(durable: DurableSuno, state: JobState, count: int, within_s: float = 300) -> None:
+async def _until(durable: DurableSuno, state: JobState, count: int, within_s: float = 900) -> None:
     async with asyncio.timeout(within_s):
         while (await durable.stats()).jobs.get(state, 0) < count:  # noqa: ASYNC110 - a process's
             await asyncio.sleep(0.1)
