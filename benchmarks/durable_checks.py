@@ -190,7 +190,7 @@ async def all_over(durable: DurableSuno, trial: Trial, findings: Findings) -> bo
 
 
 async def _settled(job: Job) -> bool:
-    return await job._is_settled()
+    return await job._is_settled(job._record)
 
 
 async def _check_fleet(fleet: Fleet, trial: Trial, findings: Findings) -> None:

@@ -31,7 +31,7 @@ _log = logging.getLogger("suno_async.durable")
 _THREADS = 16
 # between two tries of a job that broke
 _AGAIN_S = 5
-_POLL_S = {SUBMIT: 0.25, WATCH: 0.5}
+_POLL_S = {SUBMIT: 0.5, WATCH: 1.0}
 
 
 class _Host(DBOS):

@@ -17,7 +17,7 @@ from attrs import frozen
 
 from suno_async.durable.database import CLAIMS, Database
 from suno_async.durable.dispatch import SUBMIT, WATCH, Dispatch
-from suno_async.durable.errors import CLAIMS, DatabaseFailed
+from suno_async.durable.errors import DatabaseFailed
 from suno_async.durable.records import write_error
 from suno_async.durable.rows import announce, change, locked_row, with_task
 from suno_async.durable.tables import hints, jobs, sends

@@ -58,6 +58,7 @@ def new_database(server: str, template: str | None = None) -> Iterator[str]:
         own = url.set(drivername="postgresql", database=name)
         yield own.render_as_string(hide_password=False)
     finally:
+        engine.dispose()  # the server may have been restarted
         with engine.connect() as connection:
             connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
         engine.dispose()
