@@ -93,6 +93,7 @@ class Database:
         self.url: sa.URL = url
         self.is_sqlite: bool = url.get_backend_name() == "sqlite"
         self._engine = _sqlite_engine(url) if self.is_sqlite else _postgres_engine(url)
+        self._versions: sa.PoolProxiedConnection | None = None
         self._reader = self._engine.execution_options(suno_reading=True)
         self._closed = False
         self._working: set[Future[Any]] = set()
@@ -196,6 +197,19 @@ class Database:
                 f"it is of version {version}, and this package knows {VERSION}: update suno-async"
             )
 
+    async def version(self) -> int:
+        """Tell a number that is another one when somebody has written to SQLite's file since."""
+        return await self.call(self._version)
+
+    def _version(self) -> int:
+        if self._versions is None:  # it tells of what other connections wrote: this one never does
+            self._versions = self._engine.raw_connection()
+        cursor = self._versions.cursor()
+        cursor.execute("PRAGMA data_version")
+        found = int((cursor.fetchone() or (0,))[0])
+        cursor.close()
+        return found
+
     async def aclose(self) -> None:
         """Wait for what is under way, for a moment, and close the connections."""
         self._closed = True
@@ -203,6 +217,8 @@ class Database:
         # a connection that is given back later than the engine is disposed of stays open
         if under_way := [asyncio.wrap_future(each) for each in self._working]:
             await asyncio.wait(under_way, timeout=_LAST_WORK_S)
+        if self._versions is not None:
+            self._versions.close()
         self._engine.dispose()
 
 

@@ -124,10 +124,15 @@ class Notices:
     # --- SQLite is looked at ----------------------------------------------------------------------
 
     async def _look(self) -> None:
-        seen: int | None = None
+        version, seen = -1, -1
         while True:
             try:
-                seen = await (self._last_change() if seen is None else self._look_since(seen))
+                latest = await self._database.version()
+                if seen < 0:
+                    seen = await self._last_change()
+                elif latest != version:
+                    seen = await self._look_since(seen)
+                version = latest
             except DatabaseFailed as error:
                 _log.info("no notices from the jobs' database: %s", error)
                 await asyncio.sleep(_RECONNECT_S)
