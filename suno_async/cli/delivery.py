@@ -24,8 +24,9 @@ from suno_async.cli.tags import tag_file
 
 _CONCURRENT_DOWNLOADS = 8
 _COVERS = "covers"
-# nobody waits for an image as long as for audio
+# nobody waits for an image as long as for audio, nor for a host that gives none
 _LONGEST_FOR_COVER_S = 30.0
+_MOST_COVERS_FAILED = 8
 _log = logging.getLogger(__name__)
 
 
@@ -44,6 +45,8 @@ class Delivery:
         self._out = out
         self._slots = asyncio.Semaphore(_CONCURRENT_DOWNLOADS)
         self._cover_slots = asyncio.Semaphore(_CONCURRENT_DOWNLOADS)
+        # in a row
+        self._covers_failed = 0
         # the extra `tags`
         self._tags = find_spec("mutagen") is not None
         # by the digest of a stem: equal content is uploaded once, whatever the files are called
@@ -167,8 +170,8 @@ class Delivery:
     async def _furnish(self, entry: Entry) -> None:
         """Give the audio that is on disk its covers and tags; that one fails spoils nothing."""
         for saved in entry.tracks:
-            track = saved.track
-            if track.image_url or track.source_image_url:
+            has_cover = saved.track.image_url or saved.track.source_image_url
+            if has_cover and self._covers_failed < _MOST_COVERS_FAILED:
                 await self._cover(saved)
             if self._tags:
                 await self._tag(entry, saved)
@@ -179,8 +182,10 @@ class Delivery:
             async with self._cover_slots, asyncio.timeout(_LONGEST_FOR_COVER_S):
                 cover = await self._session.download_cover(saved.track, beside)
         except (SunoError, OSError) as error:  # a TimeoutError is an OSError
+            self._covers_failed += 1
             _log.info("no cover for %s: %s", saved.path, sentence(error))
         else:
+            self._covers_failed = 0
             self._board.add_cover(saved, cover)
 
     async def _tag(self, entry: Entry, saved: SavedTrack) -> None:

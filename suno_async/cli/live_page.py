@@ -6,9 +6,10 @@ import secrets
 import signal
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import ParamSpec
 
 from rich.console import Console
 
@@ -17,6 +18,8 @@ from suno_async.cli.board_view import view
 from suno_async.cli.failures import complain, printable, sentence
 from suno_async.cli.page import PAGE, Run, Waveforms, write_page
 from suno_async.cli.stem_folder import StemFolder
+
+P = ParamSpec("P")
 
 _GAP_S = 2.0
 # a large page takes long to write: the rest of the command needs the time as well
@@ -63,8 +66,8 @@ class LivePage:
             began_s = time.monotonic()
             if self._board.version != written:
                 written = self._board.version
-                await asyncio.to_thread(self._put_stems)
-                await asyncio.to_thread(self._write, self._view(going_on=True))
+                await asyncio.to_thread(self._safely, self._put_stems)
+                await asyncio.to_thread(self._safely, self._write, self._view(going_on=True))
             took_s = time.monotonic() - began_s
             await asyncio.sleep(max(_GAP_S, took_s / _MOST_OF_THE_TIME))
 
@@ -87,8 +90,8 @@ class LivePage:
                     raise SystemExit(128 + signal.SIGINT) from None
 
     def _finish(self) -> None:
-        self._put_stems()
-        error = self._write(self._view(going_on=False))
+        self._safely(self._put_stems)
+        error = self._safely(self._write, self._view(going_on=False))
         if error is not None:
             complain(f"suno-async: the page could not be written: {sentence(error)}")
             return
@@ -97,8 +100,7 @@ class LivePage:
 
     def _put_stems(self) -> None:
         songs = [entry.song for entry in self._board.entries]
-        with self._guard:
-            self._stems.put(song.stem for song in songs if song is not None and song.stem)
+        self._stems.put(song.stem for song in songs if song is not None and song.stem)
 
     def _view(self, *, going_on: bool) -> Run:
         return view(
@@ -110,12 +112,17 @@ class LivePage:
             going_on=going_on,
         )
 
-    def _write(self, run: Run) -> Exception | None:
-        """Write a page; return what went wrong."""
+    def _write(self, run: Run) -> None:
+        self._waveforms = self._waveforms or Waveforms(self._out)
+        write_page(run, self._out, self._waveforms)
+
+    def _safely(
+        self, work: Callable[P, None], *args: P.args, **kwargs: P.kwargs
+    ) -> Exception | None:
+        """Do some work while no other thread does any; return what went wrong."""
         with self._guard:
             try:
-                self._waveforms = self._waveforms or Waveforms(self._out)
-                write_page(run, self._out, self._waveforms)
+                work(*args, **kwargs)
             except Exception as error:  # noqa: BLE001 - whatever it is, songs are more than a page
                 _log.warning("the page could not be written: %s", sentence(error))
                 return error

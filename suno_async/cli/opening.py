@@ -1,5 +1,6 @@
 """Open the page of a run in a browser."""
 
+import shlex
 import webbrowser
 from pathlib import Path
 
@@ -22,9 +23,7 @@ def open_page(folder: Path) -> None:
     with ending_clearly(Board()):
         page = folder.absolute() / PAGE
         if not page.is_file():
-            name = printable(str(folder))
-            raise Complaint(
-                f"there is no page in {name}: suno-async generate --out {name} makes one"
-            )
+            makes = shlex.join(["suno-async", "generate", "--out", str(folder)])
+            raise Complaint(f"there is no page in {folder}: {makes} makes one")
         if not webbrowser.open(page.as_uri()):
             typer.echo(printable(str(page)))

@@ -59,10 +59,10 @@ def _place(stem: Stem, target: Path) -> None:
     if target.is_file() and target.stat().st_size == stem.size_bytes:
         return
     target.parent.mkdir(exist_ok=True)
-    with replacing(target) as temporary:
-        temporary.unlink()
-        try:
-            # a link to a symbolic link would not be one to the file
-            os.link(stem.path.resolve(), temporary)
-        except OSError:
+    target.unlink(missing_ok=True)
+    try:
+        # a link to a symbolic link would not be one to the file
+        os.link(stem.path.resolve(), target)
+    except OSError:
+        with replacing(target) as temporary:
             shutil.copyfile(stem.path, temporary)
