@@ -603,6 +603,26 @@ class SunoSession:
         media = await self._transfers.media()
         return await self._owner.run(media.download(track, folder, name=name))
 
+    async def download_cover(self, track: Track, beside: str | os.PathLike[str]) -> Path:
+        """Download a track's cover image, as `download` does its audio.
+
+        Args:
+            track: A track with an `image_url` or a `source_image_url`.
+            beside: The path of a file, such as the track's audio: the cover gets its folder and its
+                name, with the ending of its own format. The file need not be there.
+
+        Returns:
+            The path of the image.
+
+        Raises:
+            InvalidRequest: The track has no cover.
+            SunoError: What `download` raises.
+            OSError: The file cannot be written.
+        """
+        self._check_open()
+        media = await self._transfers.media()
+        return await self._owner.run(media.download_cover(track, beside))
+
     async def download_all(
         self,
         tracks: TaskDetails | Outcome | StageEvent | Iterable[Track],

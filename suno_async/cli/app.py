@@ -78,7 +78,10 @@ def demo(
     out: _Out = _OUT,
     count: Annotated[int, typer.Option(min=1, help="How many songs.")] = 12,
 ) -> None:
-    """See the whole job at work: needs no key, no credits and no network."""
+    """See the whole job at work: needs no key, no credits and no network.
+
+    Example: suno-async demo --count 4 --out music
+    """
     from suno_async.cli.demo import demo as command
 
     command(stem, out, count)
@@ -125,7 +128,12 @@ def generate(
     base_url: _BaseUrl = None,
     interval: _Interval = None,
 ) -> None:
-    """Generate songs and save both tracks of each. The key comes from APIKLEY_API_KEY."""
+    """Generate songs and save both tracks of each. The key comes from APIKLEY_API_KEY.
+
+    The folder gets a page, index.html, on which to listen and compare while the songs come in.
+
+    Example: suno-async generate --manifest songs.csv --out music
+    """
     from suno_async.cli.generate import generate as command
     from suno_async.cli.service import Service
 
@@ -158,11 +166,27 @@ def fetch(
     base_url: _BaseUrl = None,
     interval: _Interval = None,
 ) -> None:
-    """Wait for tasks that were submitted earlier and save their tracks. It costs nothing."""
+    """Wait for tasks that were submitted earlier and save their tracks. It costs nothing.
+
+    Example: suno-async fetch 5c79be8e0123456789abcdef01234567 --out music
+    """
     from suno_async.cli.fetch import fetch as command
     from suno_async.cli.service import Service
 
     command(task_ids, out, Service(base_url, interval), submitted_at)
+
+
+@app.command(name="open")
+def open_(
+    folder: Annotated[Path, typer.Argument(help="The folder of the tracks.")] = _OUT,
+) -> None:
+    """Open the page of a folder in the browser: listen, compare, keep or drop.
+
+    Example: suno-async open accompaniments
+    """
+    from suno_async.cli.opening import open_page
+
+    open_page(folder)
 
 
 @app.command()
@@ -180,7 +204,10 @@ def sandbox(
     ] = 0.0,
     seed: Annotated[int, typer.Option(help="Another seed, other ids, timings and music.")] = 0,
 ) -> None:
-    """Serve the sandbox on this machine, for `generate --base-url`, until Ctrl-C."""
+    """Serve the sandbox on this machine, for `generate --base-url`, until Ctrl-C.
+
+    Example: suno-async sandbox --port 8787 --time-scale 0.05
+    """
     from suno_async.cli.serve import serve
 
     serve(

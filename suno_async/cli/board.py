@@ -1,14 +1,15 @@
 """What is known of every song of a run: how far it is, what it left on disk, what went wrong."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 
 from attrs import define, field
 
-from suno_async import AddInstrumentalRequest, Observation, Stage
+from suno_async import AddInstrumentalRequest, Observation, Stage, Track
+from suno_async.cli.songs import Song
 from suno_async.observe import Accepted, Found, Uncertain
 
 
@@ -24,6 +25,23 @@ class State(StrEnum):
 
 
 @define(eq=False)
+class SavedTrack:
+    """A track on disk.
+
+    Attributes:
+        path: Its audio.
+        track: What the service says of it.
+        letter: What it is called within its song: A, B.
+        cover: Its image on disk.
+    """
+
+    path: Path
+    track: Track = field(factory=Track)
+    letter: str = "A"
+    cover: Path | None = None
+
+
+@define(eq=False)
 class Entry:
     """One song of a run.
 
@@ -31,9 +49,13 @@ class Entry:
         title: What it is called on the screen.
         source: Where it was asked for, such as `songs.csv:7`; empty for options.
         state: Where it stands.
+        song: What was asked for; None when that is not known.
+        line: Its line in the manifest; None when there is none.
+        extra: Its values in columns of the manifest that are no fields.
         task_id: Its task, once known.
         stage: The stage that its task has reached.
-        files: Its tracks on disk.
+        stages: The stages that it was seen to reach, each with the seconds since its submission.
+        tracks: Its tracks on disk.
         problem: What went wrong, as a sentence.
         doubt: Why nobody knows whether it was paid for; None when it is known.
         told: Whether the problem has been printed already.
@@ -43,15 +65,24 @@ class Entry:
     title: str
     source: str = ""
     state: State = State.WAITING
+    song: Song | None = None
+    line: int | None = None
+    extra: Mapping[str, str] = field(factory=dict[str, str])
     task_id: str | None = None
     stage: Stage | None = None
-    files: list[Path] = field(factory=list[Path])
+    stages: list[tuple[Stage, float]] = field(factory=list[tuple[Stage, float]])
+    tracks: list[SavedTrack] = field(factory=list[SavedTrack])
     problem: str | None = None
     doubt: str | None = None
     told: bool = False
     retrievable: bool = True
     _began_s: float | None = None
     _ended_s: float | None = None
+
+    @property
+    def files(self) -> list[Path]:
+        """Its audio on disk."""
+        return [track.path for track in self.tracks]
 
     @property
     def seconds(self) -> float | None:
@@ -75,6 +106,11 @@ class Entry:
         self.task_id = task_id
         self._began_s = time.monotonic()
 
+    def reach(self, stage: Stage) -> None:
+        """Note that its task has reached a stage."""
+        self.stage = stage
+        self.stages.append((stage, self.seconds or 0.0))
+
     def end(self, state: State) -> None:
         """Note how it ended, and when."""
         self.state = state
@@ -87,12 +123,14 @@ class Board:
 
     Attributes:
         entries: The songs.
-        changed: Called with each entry that changes.
+        changed: Called with each entry whose state or stage changes.
+        version: Grows with everything that is noted.
         first_submitted_at: When the oldest task of the run was submitted (aware, UTC).
     """
 
     entries: list[Entry] = field(factory=list[Entry])
     changed: Callable[[Entry], None] = field(default=lambda _: None)
+    version: int = 0
     first_submitted_at: datetime | None = None
     _requests: dict[int, tuple[AddInstrumentalRequest, Entry]] = field(
         factory=dict[int, tuple[AddInstrumentalRequest, Entry]]
@@ -102,7 +140,7 @@ class Board:
         """Note where a song stands now."""
         if state is not entry.state:
             entry.state = state
-            self.changed(entry)
+            self._note(entry)
 
     def reach(self, entry: Entry, task_id: str | None, stage: Stage | None) -> None:
         """Note what the service says of a song: its task, and the stage it has reached."""
@@ -112,9 +150,10 @@ class Board:
             self.first_submitted_at = self.first_submitted_at or datetime.now(UTC)
             entry.state, news = State.RUNNING, True
         if stage is not None and stage is not entry.stage:
-            entry.stage, news = stage, True
+            entry.reach(stage)
+            news = True
         if news:
-            self.changed(entry)
+            self._note(entry)
 
     def request(self, entry: Entry, request: AddInstrumentalRequest) -> None:
         """Note what is going to be submitted for a song."""
@@ -130,6 +169,7 @@ class Board:
                 self.reach(entry, task_id, None)
             case Uncertain(request, error):
                 self._entry(request).doubt = str(error)
+                self.version += 1
             case _:
                 pass
 
@@ -141,17 +181,31 @@ class Board:
             self.request(entry, request)
         return entry
 
+    def add_track(self, entry: Entry, track: SavedTrack) -> None:
+        """Note that one of a song's tracks is on disk."""
+        entry.tracks.append(track)
+        self.version += 1
+
+    def add_cover(self, track: SavedTrack, cover: Path) -> None:
+        """Note that the cover of a track is on disk."""
+        track.cover = cover
+        self.version += 1
+
+    def _note(self, entry: Entry) -> None:
+        self.version += 1
+        self.changed(entry)
+
     def save(self, entry: Entry) -> None:
         """Note that all of a song's tracks are on disk."""
         entry.end(State.SAVED)
-        self.changed(entry)
+        self._note(entry)
 
     def fail(self, entry: Entry, problem: str, *, retrievable: bool = True) -> None:
         """Note that a song ended without all of its tracks on disk."""
         entry.problem = problem
         entry.retrievable = retrievable
         entry.end(State.FAILED)
-        self.changed(entry)
+        self._note(entry)
 
     def failed(self) -> list[Entry]:
         """List the songs that ended with a problem."""

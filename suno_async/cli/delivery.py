@@ -1,9 +1,12 @@
 """From songs to files: upload the stems, submit, watch, and save each track as it is there."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import aclosing
+from importlib.util import find_spec
 from pathlib import Path
+from string import ascii_uppercase
 
 from suno_async import (
     AddInstrumentalRequest,
@@ -14,11 +17,17 @@ from suno_async import (
     SunoSession,
     Track,
 )
-from suno_async.cli.board import Board, Entry, State
+from suno_async.cli.board import Board, Entry, SavedTrack, State
 from suno_async.cli.failures import may_still_give, sentence
 from suno_async.cli.songs import Song
+from suno_async.cli.tags import tag_file
 
 _CONCURRENT_DOWNLOADS = 8
+_COVERS = "covers"
+# nobody waits for an image as long as for audio, nor for a host that gives none
+_LONGEST_FOR_COVER_S = 30.0
+_MOST_COVERS_FAILED = 8
+_log = logging.getLogger(__name__)
 
 
 class Delivery:
@@ -35,6 +44,11 @@ class Delivery:
         self._board = board
         self._out = out
         self._slots = asyncio.Semaphore(_CONCURRENT_DOWNLOADS)
+        self._cover_slots = asyncio.Semaphore(_CONCURRENT_DOWNLOADS)
+        # in a row
+        self._covers_failed = 0
+        # the extra `tags`
+        self._tags = find_spec("mutagen") is not None
         # by the digest of a stem: equal content is uploaded once, whatever the files are called
         self._uploads: dict[str, str | SunoError | OSError] = {}
         self._requested: list[Entry] = []
@@ -124,6 +138,7 @@ class Delivery:
             self._board.fail(entry, "the task is complete but lists no tracks")
         else:
             self._board.save(entry)
+        await self._furnish(entry)
 
     async def _save_finished(self, entry: Entry, error: SunoError) -> None:
         """Save what was finished of a task that then failed: it is paid for as well."""
@@ -136,14 +151,54 @@ class Delivery:
             problem += f"; {saved} finished before that and saved" if saved else ""
             more = more or bool(problems)
         self._board.fail(entry, problem, retrievable=more)
+        await self._furnish(entry)
 
     async def _download(self, entry: Entry, tracks: Sequence[Track]) -> list[str]:
         """Download tracks; return what went wrong with which of them."""
         problems: list[str] = []
-        for track in tracks:
+        for number, track in enumerate(tracks):
             try:
                 async with self._slots:
-                    entry.files.append(await self._session.download(track, self._out))
+                    path = await self._session.download(track, self._out)
             except (SunoError, OSError) as error:
                 problems.append(sentence(error))
+            else:
+                letter = ascii_uppercase[number % len(ascii_uppercase)]
+                self._board.add_track(entry, SavedTrack(path, track, letter))
         return problems
+
+    async def _furnish(self, entry: Entry) -> None:
+        """Give the audio that is on disk its covers and tags; that one fails spoils nothing."""
+        for saved in entry.tracks:
+            has_cover = saved.track.image_url or saved.track.source_image_url
+            if has_cover and self._covers_failed < _MOST_COVERS_FAILED:
+                await self._cover(saved)
+            if self._tags:
+                await self._tag(entry, saved)
+
+    async def _cover(self, saved: SavedTrack) -> None:
+        beside = self._out / _COVERS / saved.path.name
+        try:
+            async with self._cover_slots, asyncio.timeout(_LONGEST_FOR_COVER_S):
+                cover = await self._session.download_cover(saved.track, beside)
+        except (SunoError, OSError) as error:  # a TimeoutError is an OSError
+            self._covers_failed += 1
+            _log.info("no cover for %s: %s", saved.path, sentence(error))
+        else:
+            self._covers_failed = 0
+            self._board.add_cover(saved, cover)
+
+    async def _tag(self, entry: Entry, saved: SavedTrack) -> None:
+        asked = entry.song.fields if entry.song is not None else {}
+        try:
+            await asyncio.to_thread(
+                tag_file,
+                saved.path,
+                title=str(asked.get("title") or saved.track.title or ""),
+                genre=str(asked.get("tags") or saved.track.tags or ""),
+                cover=saved.cover,
+                task_id=entry.task_id or "",
+                row=entry.source,
+            )
+        except OSError as error:
+            _log.info("no tags in %s: %s", saved.path, sentence(error))

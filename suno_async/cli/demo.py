@@ -7,9 +7,10 @@ from itertools import cycle, islice
 from pathlib import Path
 
 from suno_async import FixedInterval, SunoSession
-from suno_async.cli.board import Entry
+from suno_async.cli.board import Board, Entry
 from suno_async.cli.delivery import Delivery
 from suno_async.cli.failures import ending_clearly
+from suno_async.cli.live_page import LivePage
 from suno_async.cli.run import Run
 from suno_async.cli.songs import Song, make_song
 from suno_async.sandbox import Sandbox, sing
@@ -43,13 +44,15 @@ def demo(stem: Path | None, out: Path, count: int) -> None:
         out: The folder of the tracks.
         count: How many songs.
     """
-    run = Run(f"{count} songs from a service inside this command", out)
-    with ending_clearly(run.board), tempfile.TemporaryDirectory() as folder:
+    board = Board()
+    page = LivePage(board, out, "Demo")
+    run = Run(f"{count} songs from a service inside this command", out, board=board, page=page)
+    with tempfile.TemporaryDirectory() as folder, page.finished(), ending_clearly(board):
         if stem is None:
             stem = Path(folder, "sung.wav")
             stem.write_bytes(sing(_STEM_S))
         songs = _songs(stem, count)
-        run.board.entries += [entry for entry, _ in songs]
+        board.entries += [entry for entry, _ in songs]
         run.perform(lambda: _work(run, songs))
 
 
@@ -60,7 +63,8 @@ def _songs(stem: Path, count: int) -> list[tuple[Entry, Song]]:
         lap = number // len(_STYLES) + 1
         name = title if lap == 1 else f"{title} {lap}"
         given = {"title": name, "tags": tags, "negative_tags": _NEGATIVE_TAGS, "stem": stem}
-        songs.append((Entry(name), make_song(given, Path())))
+        song = make_song(given, Path())
+        songs.append((Entry(name, song=song), song))
     return songs
 
 

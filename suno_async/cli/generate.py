@@ -9,6 +9,7 @@ from suno_async import InvalidRequest
 from suno_async.cli.board import Board, Entry, State
 from suno_async.cli.delivery import Delivery
 from suno_async.cli.failures import Again, Complaint, complain, ending_clearly, printable, sentence
+from suno_async.cli.live_page import LivePage
 from suno_async.cli.manifest import Problem, Row, read_manifest
 from suno_async.cli.run import Run
 from suno_async.cli.service import Service
@@ -37,25 +38,32 @@ def generate(
     Raises:
         SystemExit: Something failed.
     """
-    run = Run("Generating accompaniments", out, Again(out, service.base_url))
+    board, again = Board(), Again(out, service.base_url)
+    page = LivePage(board, out, _page_title(given, manifest))
+    run = Run("Generating accompaniments", out, again, board, page)
 
     async def work() -> None:
-        async with service.session(run.board) as session:
-            await Delivery(session, run.board, out).generate(songs, max_in_flight)
+        async with service.session(board) as session:
+            await Delivery(session, board, out).generate(songs, max_in_flight)
 
-    with ending_clearly(run.board, run.again):
+    # the page comes last: what is paid for and not on disk is to be told first
+    with page.finished(), ending_clearly(board, again):
         if manifest is None:
-            songs = _single(run.board, given)
+            songs = _single(board, given)
         else:
-            songs = _listed(run.board, manifest, given, encoding)
+            songs = _listed(board, manifest, given, encoding)
         if songs:
             run.perform(work)
+
+
+def _page_title(given: Mapping[str, Any], manifest: Path | None) -> str:
+    return manifest.name if manifest is not None else str(given.get("title") or "")
 
 
 def _single(board: Board, given: Mapping[str, Any]) -> list[tuple[Entry, Song]]:
     with _naming_the_option():
         song = make_song(given, Path())
-    board.entries.append(Entry(song.title))
+    board.entries.append(Entry(song.title, song=song))
     return [(board.entries[0], song)]
 
 
@@ -90,9 +98,15 @@ def _listed(
 
 def _entry(row: Row | Problem) -> Entry:
     if isinstance(row, Row):
-        return Entry(row.title, row.source)
-    title = row.title or row.source
-    return Entry(title, row.source, State.FAILED, problem=row.reason, told=True)
+        return Entry(row.title, row.source, song=row.song, line=row.line, extra=row.extra)
+    return Entry(
+        row.title or row.source,
+        row.source,
+        State.FAILED,
+        line=row.line,
+        problem=row.reason,
+        told=True,
+    )
 
 
 def _absolute(defaults: Mapping[str, Any]) -> dict[str, Any]:

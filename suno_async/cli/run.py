@@ -14,6 +14,7 @@ from rich.console import Console
 from suno_async.cli.board import Board
 from suno_async.cli.display import print_result, shown
 from suno_async.cli.failures import Again, Complaint
+from suno_async.cli.live_page import LivePage
 
 # enough for a full file system to notice
 _PROBE_BYTES = 65_536
@@ -28,12 +29,14 @@ class Run:
         out: The folder of the tracks; made if it is not there.
         again: How to get what is left behind; None when it cannot be had any more.
         board: The songs.
+        page: Kept up to date meanwhile; None when the folder is to have none of this run.
     """
 
     heading: str
     out: Path
     again: Again | None = None
     board: Board = field(factory=Board)
+    page: LivePage | None = None
 
     def perform(self, work: Callable[[], Awaitable[None]]) -> None:
         """Do the work on an event loop, show it, and print how it ended.
@@ -47,10 +50,17 @@ class Run:
         console = Console()
         try:
             with shown(self.board, console, self.heading):
-                asyncio.run(interruptible(work))
+                asyncio.run(interruptible(lambda: self._with_page(work)))
         finally:
             if any(entry.task_id for entry in self.board.entries):
                 print_result(self.board, console, self.out)
+
+    async def _with_page(self, work: Callable[[], Awaitable[None]]) -> None:
+        if self.page is None:
+            await work()
+            return
+        async with self.page.kept():
+            await work()
 
 
 def check_folder(out: Path) -> None:

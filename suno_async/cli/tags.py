@@ -16,6 +16,7 @@ from attrs import frozen
 
 from suno_async.cli.whole import replacing
 from suno_async.media.formats import HEAD_BYTES, audio_ending, image_ending
+from suno_async.media.marks import keep_mark
 
 TASK_ID = "SUNO_TASK_ID"
 ROW = "SUNO_ROW"
@@ -51,8 +52,8 @@ def tag_file(
     """Write tags into an audio file; what is in it otherwise stays.
 
     A copy is tagged and takes the file's place: whatever interrupts this, the file is whole.
-    Doing it again changes nothing more. It reads and writes files: on an event loop, call it in
-    a thread.
+    A download finds it afterwards as before, and doing it again changes nothing more. It reads
+    and writes files: on an event loop, call it in a thread.
 
     Args:
         path: The audio. MP3, WAV, FLAC, Ogg and M4A have tags, told by how the file begins.
@@ -84,6 +85,7 @@ def tag_file(
             shutil.copyfile(path, copy)
             shutil.copymode(path, copy)
             _write(write, copy, tags)
+            keep_mark(path, copy)
         return True
     return False
 

@@ -38,6 +38,21 @@ def mark_of(path: Path) -> str | None:
     return (mark or read_small(_beside(path))).decode(errors="replace")
 
 
+def keep_mark(path: Path, copy: Path) -> None:
+    """Have a copy that is about to take a file's name be found as that file.
+
+    Raises:
+        OSError: Neither the copy nor a file beside it can bear the mark.
+    """
+    key = mark_of(path)
+    if not key:
+        return
+    with copy.open("rb+") as file:
+        marked = set_mark(file.fileno(), key)
+    if not marked:
+        write_mark(path, key)
+
+
 def _beside(path: Path) -> Path:
     return path.with_name(f".{path.name}.key")
 

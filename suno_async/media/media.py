@@ -136,6 +136,12 @@ class Media:
         """Download a track's audio into a folder. See `SunoSession.download`."""
         return await self._downloads.audio(track, folder, name=name, completed_at=completed_at)
 
+    async def download_cover(self, track: Track, beside: str | os.PathLike[str]) -> Path:
+        """Download a track's cover image. See `SunoSession.download_cover`."""
+        if not has_cover(track):
+            raise InvalidRequest("track.image_url", None, "must be there to be downloaded")
+        return await self._downloads.cover(track, Path(beside))
+
     async def download_all(
         self,
         tracks: Tracks,

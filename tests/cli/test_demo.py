@@ -16,7 +16,7 @@ def frames(path: Path) -> int:
 async def test_the_demo_leaves_two_playable_files_per_song(command: Command) -> None:
     """Every song ends complete, with two different files as long as the stem."""
     ended = await command.run("demo", "--count", "4", "--out", "songs", key="")
-    files = list((command.folder / "songs").iterdir())
+    files = list((command.folder / "songs").glob("*.wav"))
     assert ended.status == 0
     assert len(files) == len({path.read_bytes() for path in files}) == 8
     assert {frames(path) for path in files} == {6 * 22_050}
@@ -26,6 +26,7 @@ async def test_the_demo_leaves_two_playable_files_per_song(command: Command) -> 
         assert len(named) == 2
         assert all(name in ended.out for name in named)
     assert "8 files in songs: 4 saved" in ended.out
+    assert ended.out.endswith("\nThe page: songs/index.html\n")
 
 
 async def test_the_demo_takes_a_stem_and_never_mixes_runs(command: Command) -> None:
@@ -33,7 +34,7 @@ async def test_the_demo_takes_a_stem_and_never_mixes_runs(command: Command) -> N
     words = ("demo", "--count", "1", "--stem")
     runs = (command.run(*words, name, key="") for name in ("short.wav", "long.wav"))
     assert [ended.status for ended in await asyncio.gather(*runs)] == [0, 0]
-    lengths = sorted(frames(path) for path in (command.folder / "accompaniments").iterdir())
+    lengths = sorted(frames(path) for path in (command.folder / "accompaniments").glob("*.wav"))
     assert lengths == [11_025, 11_025, 132_300, 132_300]
 
 

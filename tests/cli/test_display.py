@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from suno_async import Stage
-from suno_async.cli.board import Board, Entry, State
+from suno_async.cli.board import Board, Entry, SavedTrack, State
 from suno_async.cli.display import duration, print_result, screen
 
 
@@ -56,7 +56,7 @@ def test_names_from_outside_cannot_move_the_cursor() -> None:
 
 def test_the_result_keeps_whole_names_outside_a_terminal() -> None:
     """In a pipe, file names are not cut: another program may read them."""
-    entry = Entry("One", state=State.SAVED, files=[Path("f" * 120 + ".wav")])
+    entry = Entry("One", state=State.SAVED, tracks=[SavedTrack(Path("f" * 120 + ".wav"))])
     file = io.StringIO()
     print_result(Board([entry]), Console(file=file, width=80), Path("out"))
     assert "f" * 120 + ".wav" in file.getvalue()
@@ -65,8 +65,9 @@ def test_the_result_keeps_whole_names_outside_a_terminal() -> None:
 
 def test_the_result_has_short_lines_on_a_terminal() -> None:
     """At 80 columns long titles and file names are cut, each in its line."""
-    files = [Path(f"{'long title ' * 5}{letter * 32}.wav") for letter in "ab"]
-    entry = Entry("long title " * 5, state=State.SAVED, files=files)
+    names = (f"{'long title ' * 5}{letter * 32}.wav" for letter in "ab")
+    tracks = [SavedTrack(Path(name)) for name in names]
+    entry = Entry("long title " * 5, state=State.SAVED, tracks=tracks)
     file = io.StringIO()
     console = Console(file=file, width=80, force_terminal=True, color_system=None)
     print_result(Board([entry]), console, Path("out"))

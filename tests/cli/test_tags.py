@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from suno_async.cli.tags import tag_file
+from suno_async.media.marks import mark_of, set_mark, write_mark
 from suno_async.sandbox import sing
 from suno_async.sandbox.cover import paint
 
@@ -224,3 +225,18 @@ def test_a_killed_process_leaves_a_whole_file(tmp_path: Path) -> None:
         assert untouched or read(path)["title"] == "t"
     assert tag(path, None, "later")
     assert read(path)["title"] == "later"
+
+
+def test_a_tagged_file_keeps_its_mark(tmp_path: Path, cover: Path) -> None:
+    """A download looks for it under its key, whether the file bears it or one beside it."""
+    for number, attribute in enumerate((True, False)):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        path = audio_file(folder, "mp3")
+        if attribute:
+            with path.open("rb+") as file:
+                assert set_mark(file.fileno(), "key") or pytest.skip("no extended attributes here")
+        else:
+            write_mark(path, "key")
+        assert tag(path, cover)
+        assert mark_of(path) == "key"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from attrs import evolve
 
-from suno_async import NotFound, ProtocolError, SunoError, SunoSession, Track
+from suno_async import InvalidRequest, NotFound, ProtocolError, SunoError, SunoSession, Track
 from suno_async.sandbox import (
     Call,
     CutAfter,
@@ -137,3 +137,19 @@ async def test_everything_of_a_task_comes_down(
     assert [path.name for path in paths[2:]] == [f"{title} 1.png", f"{title} 2.png"]
     assert all(map(_whole, paths, tracks))
     assert everything_in(tmp_path) == sorted(path.name for path in paths)
+
+
+async def test_a_cover_comes_down_by_itself(
+    signed: Sandbox, session: SunoSession, tmp_path: Path
+) -> None:
+    """It gets the folder and the name that it is given, and is fetched once."""
+    track, _ = await finished(signed)
+    beside = tmp_path / "covers" / "One.mp3"
+    first = await session.download_cover(track, beside)
+    assert first == tmp_path / "covers" / "One.png"
+    assert first.read_bytes().startswith(b"\x89PNG")
+    asked = len(signed.requests)
+    assert await session.download_cover(track, beside) == first
+    assert len(signed.requests) == asked
+    with pytest.raises(InvalidRequest, match="image_url"):
+        await session.download_cover(evolve(track, image_url=None, source_image_url=None), beside)
