@@ -149,7 +149,7 @@ BAD: list[Any] = [
 ]
 
 
-@pytest.mark.parametrize("observers", BAD, ids=repr)
+@pytest.mark.parametrize("observers", BAD, ids=range(len(BAD)))
 def test_what_cannot_observe_is_refused(observers: Any) -> None:
     """Neither what cannot be called, nor what would have to be awaited, nor one without a list."""
     with pytest.raises(InvalidRequest) as raised:
@@ -165,7 +165,7 @@ def test_an_on_submitted_that_cannot_be_called_is_refused(hook: Any) -> None:
     assert raised.value.field == "on_submitted"
 
 
-@pytest.mark.parametrize("observer", [None, 3, _coroutine_function, _AsyncCall()], ids=repr)
+@pytest.mark.parametrize("observer", [None, 3, _coroutine_function, _AsyncCall()], ids=range(4))
 def test_what_cannot_observe_is_not_added(observer: Any) -> None:
     """The rule is the same later on."""
     suno = SunoSession("key")

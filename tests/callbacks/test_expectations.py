@@ -94,7 +94,17 @@ TOKEN = CallbackReceiver(ELSEWHERE, secret=SECRET).expect().token
         TOKEN.encode(),
         7,
     ],
-    ids=ascii,
+    ids=[
+        "empty",
+        "short",
+        "cut",
+        "changed",
+        "another secret",
+        "no secret",
+        "no text",
+        "bytes",
+        "number",
+    ],
 )
 def test_a_token_that_is_not_ours_is_refused(token: Any, caplog: pytest.LogCaptureFixture) -> None:
     """And is not shown: it may be another's."""

@@ -320,6 +320,7 @@ async def test_an_encoding_that_is_none_is_ignored(
         (b"\x1f\x8b" + b"x" * 100, ProtocolError),
         (gzip.compress(b"<html>no</html>"), ProtocolError),
     ],
+    ids=["cut", "more behind it", "not gzip", "a page"],
 )
 async def test_a_broken_encoding_is_no_audio(
     suno: SunoSession, tmp_path: Path, packed: bytes, error: type[SunoError]
