@@ -12,6 +12,7 @@ from attrs import evolve, fields
 from attrs.exceptions import FrozenInstanceError
 
 from suno_async import (
+    FixedInterval,
     InvalidRequest,
     RateLimited,
     SubmissionUncertain,
@@ -338,7 +339,7 @@ async def test_invariant_1_an_observer_that_raises_changes_no_verdict(
 async def test_an_observer_can_be_added_to_a_session_that_is_under_way(sandbox: Sandbox) -> None:
     """It is told of what submissions and watches do from then on, until it is removed."""
     told: list[Observation] = []
-    async with session_for(sandbox) as suno:
+    async with session_for(sandbox, cadence=FixedInterval(0.4)) as suno:
         await suno.submit(song())
         suno.add_observer(told.append)
         task = await suno.submit(song())

@@ -17,7 +17,7 @@ def test_the_readme_has_two_commands() -> None:
     assert len(commands) == 2
     assert all("\n" not in command for command in commands)
     assert commands[0].endswith("suno-async demo")
-    assert commands[1].endswith("-m pytest")
+    assert "-m pytest" in commands[1]
 
 
 def test_the_version_is_the_same_everywhere() -> None:
