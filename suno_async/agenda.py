@@ -19,11 +19,11 @@ class Entry(Protocol):
 
     Attributes:
         ticket: The number of the valid heap entry; 0 when it is not in the agenda.
-        tag_s: When its turn comes, on the stretched clock.
+        due_s: When it is due.
     """
 
     ticket: int
-    tag_s: float
+    due_s: float
 
 
 E = TypeVar("E", bound=Entry)
@@ -63,13 +63,14 @@ class Agenda(Generic[E]):
         if entry.ticket:
             self.remove(entry)
         entry.ticket = ticket = next(self._tickets)
-        entry.tag_s = tag_s = self._stretched_s + (max(least_turn_s, gap_s))
-        heapq.heappush(self._waiting, (now_s + gap_s, ticket, tag_s, entry))
+        entry.due_s = due_s = now_s + gap_s
+        tag_s = self._stretched_s + max(least_turn_s, gap_s)
+        heapq.heappush(self._waiting, (due_s, ticket, tag_s, entry))
 
     def put_sooner(self, entry: E, gap_s: float, now_s: float, least_turn_s: float = 0.0) -> None:
-        """Have an entry due in `gap_s` seconds, unless its turn comes sooner already."""
-        self._stretch(now_s)
-        if not entry.ticket or entry.tag_s > self._stretched_s + max(gap_s, least_turn_s):
+        """Have an entry due in `gap_s` seconds, unless it is due sooner already."""
+        # in real time: the stretched clock may be far ahead of what it was when the entry was put
+        if not entry.ticket or entry.due_s > now_s + gap_s:
             self.put(entry, gap_s, now_s, least_turn_s)
 
     def remove(self, entry: E) -> None:

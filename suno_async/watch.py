@@ -55,7 +55,7 @@ class Watch(Progress):
         looks: Who waits for a look of its own; None when nobody does.
         context: The context variables of its submission or first reader.
         ticket: Of the agenda.
-        tag_s: Of the agenda.
+        due_s: Of the agenda.
         polling: Whether a poll is under way.
         next_ask_s: When it may be asked again, on the monotonic clock.
         digest: Tells whether an answer is the same as the last.
@@ -68,7 +68,7 @@ class Watch(Progress):
     looks: "list[asyncio.Future[Seen]] | None" = None
     context: Context | None = None
     ticket: int = 0
-    tag_s: float = 0.0
+    due_s: float = 0.0
     polling: bool = False
     next_ask_s: float = -math.inf
     digest: int | None = None

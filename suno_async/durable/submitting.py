@@ -72,7 +72,8 @@ class Submitting:
         self._receiver = receiver
         self._turn = asyncio.Lock()
         self._paying: set[asyncio.Task[Any]] = set()
-        self._named: dict[int, tuple[str, float]] = {}
+        # by the identity of the requests that are being sent here, which live as long
+        self._named: dict[int, tuple[str, float] | None] = {}
         self._unrecorded: dict[str, tuple[str, str]] = {}
         self._unfetched: set[str] = set()
         self._closed = False
@@ -213,11 +214,14 @@ class Submitting:
             await self._sends.give_back(claim)
             return True
         failure: Exception | None = None
+        self._named[id(request)] = None
         try:
             await self._session.submit(request, send_within=left_s)
         except Exception as error:  # noqa: BLE001 - what was paid for is recorded whatever it is
             failure = error
-        if (named := self._named.pop(id(request), None)) is not None:
+        finally:
+            named = self._named.pop(id(request))
+        if named is not None:
             await self._accept(claim, *named)
             return False
         return await self._settle(claim, request, failure)
@@ -262,10 +266,16 @@ class Submitting:
         return True
 
     def _observe(self, observation: Observation) -> None:
-        """Take note of a task at once, whatever is raised where its id is waited for."""
-        if isinstance(observation, Accepted | Found):
-            since_s = observation.submitted_at.timestamp()
-            self._named.setdefault(id(observation.request), (observation.task_id, since_s))
+        """Take note of a task at once, whatever is raised where its id is waited for.
+
+        The session may be used beside: of other requests nothing is kept, whose identity another
+        one could have later.
+        """
+        if not isinstance(observation, Accepted | Found):
+            return
+        which = id(observation.request)
+        if which in self._named and self._named[which] is None:
+            self._named[which] = (observation.task_id, observation.submitted_at.timestamp())
 
     # --- what is not to be cut off ----------------------------------------------------------------
 
