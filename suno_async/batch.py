@@ -94,6 +94,8 @@ class _Stop:
     def __init__(self, after_uncertain: int | None) -> None:
         self._after = after_uncertain
         self._in_row = 0
+        self._doubted = 0
+        self._held: list[asyncio.Future[None]] = []
         self._uncertain: SunoError | None = None
         self._broke: InsufficientCredits | None = None
 
@@ -103,6 +105,26 @@ class _Stop:
             raise NotSubmitted("credits") from self._broke
         if self._after is not None and self._in_row >= self._after:
             raise NotSubmitted("uncertainty") from self._uncertain
+
+    def held(self) -> "asyncio.Future[None] | None":
+        """Hold while as many as that are uncertain or may still be proved by callbacks."""
+        if self._after is None or not self._doubted or self._in_row + self._doubted < self._after:
+            return None
+        held: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._held.append(held)
+        return held
+
+    def doubt(self) -> None:
+        """Take note of an uncertain sending that a callback may still prove."""
+        self._doubted += 1
+
+    def settle(self) -> None:
+        """Take note that one of these is not waited for any more."""
+        self._doubted -= 1
+        held, self._held = self._held, []
+        for each in held:
+            if not each.done():
+                each.set_result(None)
 
     def note(self, verdict: Verdict, error: SunoError | None) -> None:
         """Take note of what is proved of one sending."""

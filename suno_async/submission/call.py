@@ -224,7 +224,8 @@ class PaidCall:
     async def _judge(self, answer: Answer | None, failure: SunoError | None) -> None:
         verdict, error, task_id = self._proved(answer, failure)
         self._settled = verdict in {Verdict.ACCEPTED, Verdict.UNCERTAIN}
-        self._gate.note(verdict, error)
+        if verdict is not Verdict.UNCERTAIN:
+            self._gate.note(verdict, error)
         if error is not None:
             self._around.pause.note(error)
         if task_id is not None:
@@ -269,7 +270,14 @@ class PaidCall:
 
     async def _settle_uncertain(self, cause: SunoError | None) -> None:
         error = self._uncertain(str(cause), cause)
-        task_id = await self._reconciled(error)
+        task_id: str | None = None
+        self._gate.doubt()
+        try:
+            task_id = await self._reconciled(error)
+        finally:
+            if task_id is None:
+                self._gate.note(Verdict.UNCERTAIN, cause)
+            self._gate.settle()
         if task_id is not None:
             await self._accept(task_id, by_callback=True)
         else:

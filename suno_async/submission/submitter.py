@@ -108,7 +108,16 @@ class Submitter:
 
     async def _turn(self, gate: Gate, patience: "_Patience") -> Turn:
         """Wait for a slot, for a place in the window, and for the end of a pause."""
+        while True:
+            turn = await self._next_turn(gate, patience)
+            if gate.held() is None:
+                return turn
+            turn.end(arrived=False)  # others have the place while this one is held
+
+    async def _next_turn(self, gate: Gate, patience: "_Patience") -> Turn:
         limits, owner = self._limits, self._around.owner
+        while (held := gate.held()) is not None:
+            await owner.until(held)
         await limits.slots.take(owner)
         try:
             await limits.window.enter(owner)

@@ -1,5 +1,6 @@
 """What a paid call needs of its session, and what it gives back."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -25,8 +26,20 @@ class Gate(Protocol):
         """Raise what keeps a request from being sent; asked right before each sending."""
         ...
 
+    def held(self) -> asyncio.Future[None] | None:
+        """Give what to wait for before a request may be sent; None when it may now."""
+        ...
+
     def note(self, verdict: Verdict, error: SunoError | None) -> None:
-        """Take note of what is proved of one sending."""
+        """Take note of what is proved of one sending; of an uncertain one, when it stays so."""
+        ...
+
+    def doubt(self) -> None:
+        """Take note of an uncertain sending that a callback may still prove."""
+        ...
+
+    def settle(self) -> None:
+        """Take note that one of these is not waited for any more."""
         ...
 
 
@@ -36,8 +49,17 @@ class AlwaysOpen:
     def permit(self) -> None:
         """Let it through."""
 
+    def held(self) -> asyncio.Future[None] | None:
+        """Hold nobody."""
+
     def note(self, verdict: Verdict, error: SunoError | None) -> None:
         """Stop nobody."""
+
+    def doubt(self) -> None:
+        """Hold nobody."""
+
+    def settle(self) -> None:
+        """Hold nobody."""
 
 
 class Expectation(Protocol):

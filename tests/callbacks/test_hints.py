@@ -466,3 +466,28 @@ async def test_the_sandbox_and_the_receiver_in_real_time() -> None:
         assert [names(events) for events in read] == [STAGES] * 20
         assert max(sandbox.poll_count(task.task_id) for task in tasks) <= 4
         await until(lambda: len(sandbox.deliveries) == 60)
+
+
+async def test_every_callback_is_followed_at_once() -> None:
+    """However many looks at once there were before: a callback's never waits for its old turn."""
+    async with (
+        Sandbox(time_scale=0.05, submissions_per_window=None) as sandbox,
+        by_itself() as receiver,
+        session_for(sandbox, receiver=receiver, submissions_per_window=(1000, 0.001)) as suno,
+    ):
+
+        async def follow(number: int) -> float:
+            await asyncio.sleep(number * 0.05)
+            task = await suno.submit(song())
+            course = sandbox.tasks[task.task_id]
+            return max(
+                [
+                    sandbox.clock.monotonic()
+                    - course.submitted_s
+                    - course.moment(event.stage.position + 1).after_s
+                    async for event in task.events()
+                ]
+            )
+
+        late_s = await asyncio.gather(*map(follow, range(40)))
+        assert max(late_s) < 4  # seconds, where whatever else looks at a task takes up to 20

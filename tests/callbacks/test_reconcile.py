@@ -11,6 +11,7 @@ import pytest
 from suno_async import (
     CallbackNotice,
     GenerationFailed,
+    NotSubmitted,
     Outcome,
     SessionClosed,
     SubmissionUncertain,
@@ -73,6 +74,36 @@ async def test_two_hundred_lost_answers_are_two_hundred_tasks() -> None:
         assert {outcome.task_id for outcome in outcomes} == set(sandbox.tasks)
         assert (len(sandbox.tasks), len(sandbox.ledger), len(sandbox.submissions)) == (200,) * 3
         assert [charge.kind for charge in sandbox.ledger] == ["charge"] * 200
+
+
+async def test_lost_answers_that_callbacks_prove_stop_no_batch() -> None:
+    """A batch that stops after five in a row waits for what may still be proved, and goes on."""
+    async with (
+        Sandbox(time_scale=0.005, submissions_per_window=None) as sandbox,
+        by_itself() as receiver,
+        session_for(sandbox, receiver=receiver, submissions_per_window=(1000, 0.001)) as suno,
+    ):
+        sandbox.inject(Call.SUBMIT, DropAfter(), times=40)
+        outcomes = [each async for each in suno.generate_many([song()] * 40, max_in_flight=40)]
+        assert all(outcome.ok for outcome in outcomes)
+        assert len(sandbox.ledger) == len(sandbox.submissions) == 40
+
+
+async def test_lost_answers_that_nothing_proves_stop_a_batch() -> None:
+    """No more are bought while they are waited for, and none afterwards."""
+    async with reconciling(callbacks=False) as (world, suno):
+        world.sandbox.inject(Call.SUBMIT, DropAfter(), times=40)
+
+        async def run() -> list[Outcome]:
+            return [each async for each in suno.generate_many([song()] * 40, max_in_flight=40)]
+
+        outcomes = await world.run(run())
+        sent = len(uncertain(outcomes))
+        assert 5 <= sent <= 5 + 8  # those that were on their way at a time
+        assert len(world.sandbox.submissions) == sent
+        unsent = [each.error for each in outcomes if isinstance(each.error, NotSubmitted)]
+        assert len(unsent) == 40 - sent
+        assert {each.reason for each in unsent} == {"uncertainty"}
 
 
 async def test_two_hundred_lost_answers_without_callbacks() -> None:
