@@ -19,6 +19,9 @@ from suno_async.sandbox import Sandbox
 
 from .world import EAGER, World, session_for, virtual_world
 
+# what this run was told is not for the runs that tests start
+os.environ.pop("PYTEST_ADDOPTS", None)
+
 settings.register_profile("suite", deadline=None, derandomize=True, max_examples=100)
 settings.register_profile("second run", settings.get_profile("suite"), max_examples=25)
 settings.load_profile("second run" if "SUNO_TEST_WITHOUT_ORJSON" in os.environ else "suite")

@@ -121,6 +121,8 @@ class Engine:
             "log_level": "WARNING",
             "max_executor_threads": _THREADS,
             "sys_db_pool_size": 5,
+            # nobody waits for notices of its own; leaving waits for as long as this
+            "notification_coalesce_sec": 0.1,
             # leaving waits for a thread that sleeps so long, on SQLite; nobody is notified by it
             "notification_listener_polling_interval_sec": 0.1,
         }
