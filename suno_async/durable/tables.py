@@ -10,9 +10,11 @@ VERSION = 1
 
 metadata: sa.MetaData = sa.MetaData()
 
-about = sa.Table("suno_about", metadata, sa.Column("version", sa.Integer, primary_key=True))
+about: sa.Table = sa.Table(
+    "suno_about", metadata, sa.Column("version", sa.Integer, primary_key=True)
+)
 
-jobs = sa.Table(
+jobs: sa.Table = sa.Table(
     "suno_jobs",
     metadata,
     # the order in which they were submitted
@@ -45,7 +47,7 @@ jobs = sa.Table(
     sqlite_autoincrement=True,
 )
 
-sends = sa.Table(
+sends: sa.Table = sa.Table(
     "suno_sends",
     metadata,
     # of one paid call: whoever holds it may send, once
@@ -61,7 +63,7 @@ sends = sa.Table(
     sa.Column("uncertain", sa.Boolean, nullable=False, default=False),
 )
 
-workers = sa.Table(
+workers: sa.Table = sa.Table(
     "suno_workers",
     metadata,
     sa.Column("worker", sa.Text, primary_key=True),
@@ -70,7 +72,7 @@ workers = sa.Table(
 )
 
 # callbacks that reached a process which does not watch their task
-hints = sa.Table(
+hints: sa.Table = sa.Table(
     "suno_hints",
     metadata,
     sa.Column("id", sa.Integer, sa.Identity(), primary_key=True),
