@@ -44,7 +44,7 @@ def small_disk(folder: Path, megabytes: int) -> Iterator[None]:
     try:
         yield
     finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)  # noqa: S607
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)  # noqa: S607 - as mount above
 
 
 def fill(folder: Path) -> Path:

@@ -55,7 +55,8 @@ class Process:
 
     async def figures(self) -> dict[str, float]:
         """Ask it what it has taken up to now: `cpu_s`, and `bytes` beyond its imports."""
-        assert self.popen.stdin is not None and self.popen.stdout is not None  # noqa: PT018
+        assert self.popen.stdin is not None
+        assert self.popen.stdout is not None
         self.popen.stdin.write(b"?\n")
         self.popen.stdin.flush()
         line = await asyncio.to_thread(self.popen.stdout.readline)

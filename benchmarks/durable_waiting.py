@@ -129,7 +129,7 @@ async def latency(url: str, count: int, seed: int = 1) -> list[float]:
             await durable.cancel(key)
             await durable.decide(key, Adopt(f"task-{key}"))
         arguments = [sys.executable, "-m", "benchmarks.durable_waiting", json.dumps([url, keys])]
-        with subprocess.Popen(arguments, stdout=subprocess.PIPE) as process:  # noqa: ASYNC220
+        with subprocess.Popen(arguments, stdout=subprocess.PIPE) as process:  # noqa: ASYNC220 - nothing else runs
             try:
                 assert process.stdout is not None
                 await asyncio.to_thread(process.stdout.readline)

@@ -10,9 +10,9 @@ from pathlib import Path
 from attrs import frozen
 
 from suno_async import InvalidRequest
+from suno_async.cli.at_once import open_at_once
 from suno_async.media.formats import AUDIO, HEAD_BYTES, audio_ending, image_ending
 
-_NON_BLOCKING = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 # documents, archives and programs, by how they begin
 _NOT_AUDIO = (b"%PDF", b"PK\x03\x04", b"\x1f\x8b", b"7z\xbc\xaf", b"Rar!", b"\x7fELF", b"SQLite")
 # as a path, a URL has lost its second slash
@@ -73,9 +73,8 @@ def check_stem(path: Path) -> Stem:
     """
     try:
         _check_kind(path, path.stat())
-        descriptor = os.open(path, os.O_RDONLY | _NON_BLOCKING)
-        with open(descriptor, "rb") as file:  # noqa: PTH123  # it must be opened without waiting
-            found = os.fstat(descriptor)
+        with open_at_once(path) as file:
+            found = os.fstat(file.fileno())
             _check_kind(path, found)
             _check_audio(path, file.read(HEAD_BYTES))
             file.seek(0)

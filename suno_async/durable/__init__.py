@@ -12,7 +12,7 @@ for _needed in ("dbos", "filelock", "psycopg", "sqlalchemy"):
         )
 
 from suno_async.durable.client import DurableSuno  # noqa: E402 - the message comes first
-from suno_async.durable.errors import (  # noqa: E402
+from suno_async.durable.errors import (  # noqa: E402 - as above
     DatabaseFailed,
     JobCancelled,
     JobConflict,
@@ -21,8 +21,8 @@ from suno_async.durable.errors import (  # noqa: E402
     JobUndecidable,
     WorkerRefused,
 )
-from suno_async.durable.job import Job  # noqa: E402
-from suno_async.durable.values import (  # noqa: E402
+from suno_async.durable.job import Job  # noqa: E402 - as above
+from suno_async.durable.values import (  # noqa: E402 - as above
     STEM_URL,
     Abandon,
     Adopt,

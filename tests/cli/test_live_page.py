@@ -83,7 +83,7 @@ async def test_the_page_follows_the_run_and_its_end(command: Command) -> None:
     command.sandbox.script(TaskScript(()))
     running = await command.start("generate", *command.service, "--stem", "short.wav", *SONG)
     async with asyncio.timeout(60):
-        while not (page(command).exists() and shown(command)["rows"][0]["taskId"]):  # noqa: ASYNC110
+        while not (page(command).exists() and shown(command)["rows"][0]["taskId"]):  # noqa: ASYNC110 - a file
             await asyncio.sleep(0.05)
     data = shown(command)
     assert (data["news"], data["rows"][0]["status"]) == (True, "running")

@@ -6,10 +6,10 @@ import os
 import stat
 from pathlib import Path
 
+from suno_async.cli.at_once import open_at_once
 from suno_async.cli.failures import Complaint, sentence
 
 MAX_BYTES = 64 * 1024 * 1024
-_NON_BLOCKING = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF16_LE, "utf-16-le"),
@@ -25,9 +25,8 @@ def read_content(path: Path) -> bytes:
     """
     try:
         _check_kind(path, path.stat())
-        descriptor = os.open(path, os.O_RDONLY | _NON_BLOCKING)
-        with open(descriptor, "rb") as file:  # noqa: PTH123  # it must be opened without waiting
-            _check_kind(path, os.fstat(descriptor))
+        with open_at_once(path) as file:
+            _check_kind(path, os.fstat(file.fileno()))
             content = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise Complaint(f"cannot read the manifest: {sentence(error)}") from error

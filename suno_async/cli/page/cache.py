@@ -1,7 +1,6 @@
 """Waveforms that were computed before, kept with the run, so that only new files are decoded."""
 
 import json
-import os
 from base64 import b64decode, b64encode
 from binascii import Error as NotBase64
 from contextlib import suppress
@@ -66,7 +65,7 @@ def _written(stamp: _Stamp, waveform: Waveform) -> list[Any]:
 
 def _load(file: Path) -> dict[str, tuple[_Stamp, Waveform]]:
     try:
-        if os.path.getsize(file) > _MOST_BYTES:  # noqa: PTH202
+        if file.stat().st_size > _MOST_BYTES:
             return {}
         kept = json.loads(file.read_bytes())
         if kept["version"] != _VERSION:
