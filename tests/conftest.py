@@ -9,7 +9,7 @@ Other settings: `async with virtual_world(...)`, `Sandbox(...)`, `session_for(sa
 """
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from hypothesis import settings
@@ -19,12 +19,21 @@ from suno_async.sandbox import Sandbox
 
 from .world import EAGER, World, session_for, virtual_world
 
-# what this run was told is not for the runs that tests start
-os.environ.pop("PYTEST_ADDOPTS", None)
-
 settings.register_profile("suite", deadline=None, derandomize=True, max_examples=100)
 settings.register_profile("second run", settings.get_profile("suite"), max_examples=25)
 settings.load_profile("second run" if "SUNO_TEST_WITHOUT_ORJSON" in os.environ else "suite")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_options() -> Iterator[None]:
+    """What this run was told is not for the runs that tests start; it is for xdist's workers.
+
+    They read it as they start, which is after this file was imported in the process that starts
+    them: so it is taken away only where tests run.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("PYTEST_ADDOPTS", raising=False)
+        yield
 
 
 @pytest.fixture
