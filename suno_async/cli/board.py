@@ -22,6 +22,7 @@ class State(StrEnum):
     SAVING = "downloading"
     SAVED = "saved"
     FAILED = "failed"
+    UNCERTAIN = "uncertain"
 
 
 @define(eq=False)
@@ -47,6 +48,7 @@ class Entry:
 
     Attributes:
         title: What it is called on the screen.
+        number: Its number within the run's folder, from 1, which never changes; 0 without one.
         source: Where it was asked for, such as `songs.csv:7`; empty for options.
         state: Where it stands.
         song: What was asked for; None when that is not known.
@@ -76,6 +78,7 @@ class Entry:
     doubt: str | None = None
     told: bool = False
     retrievable: bool = True
+    number: int = 0
     _began_s: float | None = None
     _ended_s: float | None = None
 
@@ -94,7 +97,7 @@ class Entry:
     @property
     def ended(self) -> bool:
         """Whether nothing more will happen to it in this run."""
-        return self.state in {State.SAVED, State.FAILED}
+        return self.state in {State.SAVED, State.FAILED, State.UNCERTAIN}
 
     @property
     def left_behind(self) -> bool:
@@ -126,12 +129,18 @@ class Board:
         changed: Called with each entry whose state or stage changes.
         version: Grows with everything that is noted.
         first_submitted_at: When the oldest task of the run was submitted (aware, UTC).
+        balance_before: The account's credits as the run began; None when they are not known.
+        balance_after: The same as it ended.
+        stopping: Whether nothing more is submitted, since somebody asked the run to stop.
     """
 
     entries: list[Entry] = field(factory=list[Entry])
     changed: Callable[[Entry], None] = field(default=lambda _: None)
     version: int = 0
     first_submitted_at: datetime | None = None
+    balance_before: float | None = None
+    balance_after: float | None = None
+    stopping: bool = False
     _requests: dict[int, tuple[AddInstrumentalRequest, Entry]] = field(
         factory=dict[int, tuple[AddInstrumentalRequest, Entry]]
     )
@@ -205,6 +214,12 @@ class Board:
         entry.problem = problem
         entry.retrievable = retrievable
         entry.end(State.FAILED)
+        self._note(entry)
+
+    def doubt(self, entry: Entry, problem: str) -> None:
+        """Note that nobody knows whether a song was paid for."""
+        entry.doubt = problem
+        entry.end(State.UNCERTAIN)
         self._note(entry)
 
     def failed(self) -> list[Entry]:

@@ -16,6 +16,7 @@ _STATUSES = {
     State.SAVING: RowStatus.RUNNING,
     State.SAVED: RowStatus.COMPLETE,
     State.FAILED: RowStatus.FAILED,
+    State.UNCERTAIN: RowStatus.UNCERTAIN,
 }
 
 
@@ -39,7 +40,7 @@ def _row(
 ) -> RowView:
     asked = entry.song.fields if entry.song is not None else {}
     return RowView(
-        position=position,
+        position=entry.number or position,
         title=entry.title,
         status=_status(entry),
         line=entry.line,

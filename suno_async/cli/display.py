@@ -29,6 +29,7 @@ _STYLES = {
     State.SAVING: "cyan",
     State.SAVED: "green",
     State.FAILED: "red",
+    State.UNCERTAIN: "yellow",
 }
 _STAGE_TEXTS = {
     Stage.TEXT: "text is there",
@@ -36,7 +37,15 @@ _STAGE_TEXTS = {
     Stage.COMPLETE: "complete",
 }
 # who is hidden last when not all songs fit on the screen
-_INTEREST = (State.RUNNING, State.SAVING, State.UPLOADING, State.FAILED, State.WAITING, State.SAVED)
+_INTEREST = (
+    State.RUNNING,
+    State.SAVING,
+    State.UPLOADING,
+    State.UNCERTAIN,
+    State.FAILED,
+    State.WAITING,
+    State.SAVED,
+)
 
 
 @contextmanager
@@ -154,6 +163,7 @@ def _summary(board: Board) -> str:
         "running": count(State.RUNNING, State.SAVING),
         "saved": count(State.SAVED),
         "failed": count(State.FAILED),
+        "uncertain": count(State.UNCERTAIN),
     }
     return ", ".join(f"{number} {name}" for name, number in parts.items() if number)
 
