@@ -21,10 +21,11 @@ from suno_async.durable.arguments import (
 )
 from suno_async.durable.database import ENTERING_S, Database, read_url, shown
 from suno_async.durable.dispatch import Dispatch
+from suno_async.durable.following import following
 from suno_async.durable.job import Job
 from suno_async.durable.notices import Notices
-from suno_async.durable.outcomes import outcomes_of
 from suno_async.durable.owner import FileOwner
+from suno_async.durable.records import JobRecord
 from suno_async.durable.sends import Sends
 from suno_async.durable.store import Store
 from suno_async.durable.values import Decision, DurableStats, JobState
@@ -204,7 +205,10 @@ class DurableSuno:
 
     async def submit_many(
         self,
-        pairs: Iterable[tuple[str, AddInstrumentalRequest]],
+        pairs: Iterable[
+            tuple[str, AddInstrumentalRequest]
+            | tuple[str, AddInstrumentalRequest, str | os.PathLike[str] | None]
+        ],
         *,
         save_to: str | os.PathLike[str] | None = None,
         covers: bool = False,
@@ -214,6 +218,11 @@ class DurableSuno:
         They are recorded some hundreds at a time: an error leaves earlier ones recorded, and the
         same call again records the rest.
 
+        Args:
+            pairs: A key and a request each, and as a third value, if there is one, a stem.
+            save_to: As in `submit`, for all.
+            covers: As in `submit`, for all.
+
         Raises:
             InvalidRequest: A key or request breaks its rule; nothing was recorded.
             JobConflict: A key belongs to a job that asks for something else.
@@ -221,9 +230,22 @@ class DurableSuno:
             SessionClosed: This object is not open.
         """
         self._check_open()
-        wanted = [wanted_job(key, request, None, save_to, covers) for key, request in pairs]
+        wanted = [
+            wanted_job(key, request, stem[0] if stem else None, save_to, covers)
+            for key, request, *stem in pairs
+        ]
         await self._store.submit(wanted)
         return len(wanted)
+
+    def stop_submitting(self) -> None:
+        """Begin no paid call here any more, until this object is left.
+
+        What is on its way is recorded, and what was paid for is watched on. Jobs that wait are
+        submitted when a worker is there again.
+        """
+        self._check_open()
+        if self._working is not None:
+            self._working.stop_submitting()
 
     # --- reading ----------------------------------------------------------------------------------
 
@@ -273,10 +295,34 @@ class DurableSuno:
             The key, and an `Outcome` whose `position` is the job's number in the database.
         """
         self._check_open()
-        prefix = checked_prefix(prefix)
-        async with aclosing(outcomes_of(self._store, self._notices, prefix)) as outcomes:
-            async for key, outcome in outcomes:
-                yield key, outcome
+        given: set[str] = set()
+        async with aclosing(self._following(prefix)) as found:
+            async for record, settled in found:
+                if settled and record.key not in given:
+                    given.add(record.key)
+                    yield record.key, record.outcome
+
+    async def follow(self, prefix: str = "") -> AsyncGenerator[Job, None]:
+        """Yield each job as it stands, and again whenever it has changed.
+
+        Changes that come at the same time are seen as one. Jobs that are submitted meanwhile count
+        too; it ends when all have ended, as `outcomes` does.
+
+        Args:
+            prefix: What their keys begin with.
+
+        Raises:
+            InvalidRequest: The prefix is no text that a key could begin with.
+            DatabaseFailed: The database is away.
+            SessionClosed: This object is not open.
+        """
+        self._check_open()
+        async with aclosing(self._following(prefix)) as found:
+            async for record, _ in found:
+                yield Job(record, self._store, self._notices)
+
+    def _following(self, prefix: str) -> AsyncGenerator[tuple[JobRecord, bool], None]:
+        return following(self._store, self._notices, checked_prefix(prefix))
 
     async def uncertain(self, prefix: str = "") -> list[Job]:
         """Give the jobs that were sent without anybody knowing what became of them, in order."""

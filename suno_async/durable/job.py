@@ -58,6 +58,16 @@ class Job:
         return self._record.submitted_at
 
     @property
+    def stages(self) -> tuple[StageEvent, ...]:
+        """The stages that were reached, in order; `events` waits for the others."""
+        return self._record.events
+
+    @property
+    def stem(self) -> Path | None:
+        """The file that is uploaded first; None when the request's own URL is taken."""
+        return self._record.stem
+
+    @property
     def files(self) -> tuple[Path, ...]:
         """What was saved, with `save_to`: the audio in the tracks' order, then the covers."""
         return self._record.files

@@ -69,9 +69,35 @@ class JobRecord:
 
     def is_settled(self, now_s: float) -> bool:
         """Tell whether nothing more will come by itself."""
-        if self.state is JobState.UNCERTAIN:
-            return self.settled_s is not None and self.settled_s <= now_s
-        return self.state in ENDED
+        return is_settled(self.state, self.settled_s, now_s)
+
+
+@frozen
+class Standing:
+    """How a job stands.
+
+    Attributes:
+        key: The caller's name for it.
+        state: Its state.
+        settled_s: When an uncertain one stops waiting for a callback, or an ended one ended.
+        change: Another number after every change of the job.
+    """
+
+    key: str
+    state: JobState
+    settled_s: float | None
+    change: int
+
+    def is_settled(self, now_s: float) -> bool:
+        """Tell whether nothing more will come by itself."""
+        return is_settled(self.state, self.settled_s, now_s)
+
+
+def is_settled(state: JobState, settled_s: float | None, now_s: float) -> bool:
+    """Tell whether nothing more will come of a job by itself."""
+    if state is JobState.UNCERTAIN:
+        return settled_s is not None and settled_s <= now_s
+    return state in ENDED
 
 
 def read_record(row: sa.Row[Any]) -> JobRecord:

@@ -21,13 +21,13 @@ def locked_row(connection: sa.Connection, key: str) -> sa.Row[Any] | None:
 
 def change(connection: sa.Connection, key: str, **values: Any) -> None:
     """Change a job's row; whoever waits for the job is told when the transaction commits."""
-    values["changed"] = next_change(connection)
+    values["changed"] = next_change(connection) or jobs.c.changed + 1
     connection.execute(jobs.update().where(jobs.c.key == key).values(**values))
     announce(connection, job=key)
 
 
 def next_change(connection: sa.Connection) -> int:
-    """Give a number that is larger than that of every earlier change, on SQLite."""
+    """Give a number that is larger than that of every earlier change, on SQLite; elsewhere 0."""
     if connection.dialect.name != "sqlite":
         return 0
     last = connection.execute(sa.select(sa.func.max(jobs.c.changed))).scalar()

@@ -15,6 +15,7 @@ from suno_async.durable.dispatch import SUBMIT, WATCH, Dispatch
 from suno_async.durable.errors import JobConflict, JobNotFound, JobUndecidable
 from suno_async.durable.records import (
     JobRecord,
+    Standing,
     read_events,
     read_record,
     write_error,
@@ -153,14 +154,16 @@ class Store:
 
         return await self._database.read(read, for_s=self._patience_s)
 
-    async def standing(self, prefix: str) -> list[tuple[str, JobState, float | None]]:
-        """Tell how the jobs under a prefix stand: key, state and when they settle, in order."""
-        columns = (jobs.c.key, jobs.c.state, jobs.c.settled_s)
+    async def standing(self, prefix: str) -> list[Standing]:
+        """Tell how the jobs under a prefix stand, in the order in which they settled."""
+        columns = (jobs.c.key, jobs.c.state, jobs.c.settled_s, jobs.c.changed)
         query = sa.select(*columns).where(_under(prefix))
 
-        def read(connection: sa.Connection) -> list[tuple[str, JobState, float | None]]:
+        def read(connection: sa.Connection) -> list[Standing]:
             rows = connection.execute(query.order_by(jobs.c.settled_s, jobs.c.number))
-            return [(row.key, JobState(row.state), row.settled_s) for row in rows]
+            return [
+                Standing(row.key, JobState(row.state), row.settled_s, row.changed) for row in rows
+            ]
 
         return await self._database.read(read, for_s=self._patience_s)
 
@@ -170,14 +173,35 @@ class Store:
 
     # --- what a worker finds out ------------------------------------------------------------------
 
-    async def uploaded(self, key: str, url: str | None) -> None:
-        """Note where a job's stem is; None when the service cannot fetch it there."""
+    async def upload_of(self, stem: Path, since_s: float) -> tuple[str, float] | None:
+        """Give where and when a stem was uploaded last, for any job, unless that is longer ago."""
+        query = (
+            sa.select(jobs.c.uploaded_url, jobs.c.uploaded_s)
+            .where(jobs.c.stem == str(stem), jobs.c.uploaded_url.is_not(None))
+            .where(jobs.c.uploaded_s > since_s)
+            .order_by(jobs.c.uploaded_s.desc())
+            .limit(1)
+        )
+
+        def read(connection: sa.Connection) -> tuple[str, float] | None:
+            found = connection.execute(query).one_or_none()
+            return (found.uploaded_url, found.uploaded_s) if found is not None else None
+
+        return await self._database.read(read)
+
+    async def uploaded(self, key: str, url: str, at_s: float | None = None) -> None:
+        """Note where a job's stem is, and since when; None for now."""
 
         def note(connection: sa.Connection) -> None:
-            now_s = self._database.now_s(connection)
-            change(connection, key, uploaded_url=url, uploaded_s=now_s)
+            since_s = self._database.now_s(connection) if at_s is None else at_s
+            change(connection, key, uploaded_url=url, uploaded_s=since_s)
 
         await self._database.run(note)
+
+    async def forget_upload(self, url: str) -> None:
+        """Forget an upload that the service cannot fetch, for whichever jobs it was."""
+        dead = jobs.update().where(jobs.c.uploaded_url == url).values(uploaded_url=None)
+        await self._database.run(lambda connection: connection.execute(dead))
 
     async def fail_unsent(self, key: str, error: SunoError) -> None:
         """Note why a job cannot be sent."""
@@ -269,6 +293,8 @@ class Store:
                 self._begin_again(connection, row, JobState.RUNNING, decision.task_id)
             else:
                 self._begin_again(connection, row, JobState.WAITING, None)
+                if decision.stem is not None:
+                    change(connection, key, stem=str(decision.stem), uploaded_url=None)
 
         await self._database.run(decide, for_s=self._patience_s)
 

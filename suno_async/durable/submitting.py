@@ -6,6 +6,7 @@ import time
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
+from weakref import WeakValueDictionary
 
 from attrs import evolve
 
@@ -76,12 +77,17 @@ class Submitting:
         self._named: dict[int, tuple[str, float] | None] = {}
         self._unrecorded: dict[str, tuple[str, str]] = {}
         self._unfetched: set[str] = set()
-        self._closed = False
+        self._stopped = self._closed = False
+        self._uploading: WeakValueDictionary[Path, asyncio.Lock] = WeakValueDictionary()
         session.add_observer(self._observe)
 
+    def stop(self) -> None:
+        """Begin no paid call any more; jobs that were to be sent wait until their workflow ends."""
+        self._stopped = True
+
     def close(self) -> None:
-        """Begin no paid call any more."""
-        self._closed = True
+        """Begin no paid call any more, and have the workflows of jobs that wait cut off."""
+        self._stopped = self._closed = True
 
     async def ended(self, within_s: float) -> None:
         """Wait until the paid calls that are under way have ended and are recorded."""
@@ -109,6 +115,9 @@ class Submitting:
                 record = await self._store.record(key)
                 if self._closed:  # its workflow must not end, for the job goes on later
                     raise asyncio.CancelledError
+                if self._stopped:
+                    await asyncio.sleep(_LONGEST_LOOK_S)
+                    continue
                 if record.state is JobState.SENDING:
                     # by an earlier execution, here or elsewhere, which may yet give it back
                     await asyncio.sleep(_LONGEST_LOOK_S)
@@ -150,14 +159,23 @@ class Submitting:
         return evolve(record.request, upload_url=await self._uploaded(record, record.stem))
 
     async def _uploaded(self, record: JobRecord, stem: Path) -> str:
-        known, since_s = record.uploaded_url, record.uploaded_s
-        if known is not None and since_s is not None:
-            age_s = await self._store.now_s() - since_s
-            if age_s < _UPLOAD_LASTS_S:
-                return known
-        url = await self._upload(stem)
-        await self._store.uploaded(record.key, url)
-        return url
+        """Upload a stem unless it is there; jobs with the same one do so one after the other."""
+        async with self._uploading.setdefault(stem, asyncio.Lock()):
+            oldest_s = await self._store.now_s() - _UPLOAD_LASTS_S
+            if record.uploaded_url is not None and (record.uploaded_s or 0.0) > oldest_s:
+                return record.uploaded_url
+            known = await self._known_upload(stem, oldest_s)
+            url, at_s = (await self._upload(stem), None) if known is None else known
+            await self._store.uploaded(record.key, url, at_s)
+            return url
+
+    async def _known_upload(self, stem: Path, oldest_s: float) -> tuple[str, float] | None:
+        """Give where another job has uploaded the same file, unless it was changed since."""
+        try:
+            found = await asyncio.to_thread(stem.stat)
+        except OSError:
+            return None
+        return await self._store.upload_of(stem, max(oldest_s, found.st_mtime, found.st_ctime))
 
     async def _upload(self, stem: Path) -> str:
         wait_s = _FIRST_WAIT_S
@@ -178,6 +196,8 @@ class Submitting:
         token, request = self._with_token(request)
         while True:
             async with self._turn:  # one of this worker's jobs asks at a time
+                if self._stopped:
+                    return True
                 wait_s = max(self._session.stats().pause_left_s, 0.0)
                 if not wait_s:
                     claimed = await self._unbroken(self._claim(key, token, request))
@@ -210,7 +230,7 @@ class Submitting:
     async def _send(self, claim: Claim, request: AddInstrumentalRequest, began_s: float) -> bool:
         """Send, and record what became of it; tell whether it may be sent again."""
         left_s = began_s + SEND_WITHIN_S - time.monotonic()
-        if self._closed or left_s <= 0:
+        if self._stopped or left_s <= 0:
             await self._sends.give_back(claim)
             return True
         failure: Exception | None = None
@@ -262,7 +282,8 @@ class Submitting:
         if record.stem is None or key in self._unfetched:
             return False
         self._unfetched.add(key)
-        await self._store.uploaded(key, None)
+        if record.uploaded_url is not None:
+            await self._store.forget_upload(record.uploaded_url)
         return True
 
     def _observe(self, observation: Observation) -> None:

@@ -42,7 +42,7 @@ jobs: sa.Table = sa.Table(
     sa.Column("error_cause", sa.Text),
     # when an uncertain one stops waiting for a callback, or an ended one ended
     sa.Column("settled_s", sa.Float),
-    # grows with every change of any job, so that readers of SQLite find what is new
+    # grows with every change of the job; on SQLite of any job, so that readers find what is new
     sa.Column("changed", sa.BigInteger, nullable=False, index=True),
     sqlite_autoincrement=True,
 )

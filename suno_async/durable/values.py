@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
+from pathlib import Path
 
 from attrs import field, frozen
 
@@ -33,7 +34,13 @@ ENDED: frozenset[JobState] = frozenset(
 
 @frozen
 class Resubmit:
-    """Submit the job again. If the uncertain submission made a task, it is paid for twice."""
+    """Submit the job again. If the uncertain submission made a task, it is paid for twice.
+
+    Attributes:
+        stem: A file to upload in place of the job's own, such as the same one in another folder.
+    """
+
+    stem: Path | None = None
 
 
 @frozen

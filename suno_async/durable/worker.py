@@ -65,6 +65,10 @@ class Worker:
         await self._engine.start()
         self._fleet.start()
 
+    def stop_submitting(self) -> None:
+        """Begin no paid call any more; what was paid for is watched on."""
+        self._submitting.stop()
+
     def hint(self) -> None:
         """Take the callbacks that came to other processes."""
         self._watching.hint()

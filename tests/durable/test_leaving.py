@@ -52,6 +52,24 @@ async def test_leaving_leaves_nothing(database: str, service: Sandbox) -> None:
         service.clear_faults()
 
 
+async def test_no_more_is_submitted(database: str, service: Sandbox) -> None:
+    """What is paid for is watched to its end; the rest waits for the next worker."""
+    session = service.session(submissions_per_window=(3, 600))
+    async with DurableSuno(database, session) as durable:
+        await durable.submit_many((f"{number}", song()) for number in range(3))
+        await until(lambda: len(service.ledger) == 3)
+        await durable.submit_many((f"{number}", song()) for number in range(3, 8))
+        durable.stop_submitting()
+        for number in range(3):
+            await (await durable.job(f"{number}")).result(20)
+        assert (await durable.stats()).jobs == {JobState.COMPLETE: 3, JobState.WAITING: 5}
+    assert len(service.ledger) == 3
+    with pytest.raises(SessionClosed):
+        durable.stop_submitting()
+    async with nothing_left(), DurableSuno(database, worker=False) as desk:
+        desk.stop_submitting()  # it sends nothing anyway
+
+
 async def test_one_after_the_other(database: str, service: Sandbox) -> None:
     """Several in one process, each after the last; jobs go on with the next."""
     async with nothing_left():

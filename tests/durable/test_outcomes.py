@@ -1,4 +1,4 @@
-"""All jobs together: outcomes as they end, counts, and the deletion of what is old."""
+"""All jobs together: as they change, as they end, counts, and the deletion of what is old."""
 
 from collections.abc import AsyncIterator
 from itertools import count
@@ -6,8 +6,8 @@ from itertools import count
 import pytest
 import pytest_asyncio
 
-from suno_async import InvalidRequest, Outcome, SubmissionUncertain
-from suno_async.durable import Abandon, JobNotFound, JobState
+from suno_async import InvalidRequest, Outcome, Stage, SubmissionUncertain
+from suno_async.durable import Abandon, Job, JobNotFound, JobState
 from suno_async.sandbox import Call, DropAfter, EnvelopeError
 from tests.following import STUCK
 from tests.world import song
@@ -76,6 +76,23 @@ async def test_outcomes_end_when_all_have_ended(room: Office, prefix: str) -> No
     assert len(got) == 6
     assert [got[f"{prefix}{number}"].ok for number in range(5)] == [True] * 5
     assert isinstance(got[f"{prefix}a"].error, SubmissionUncertain)
+
+
+async def test_jobs_as_they_change(room: Office, prefix: str) -> None:
+    """As they stand, then each again whenever it has changed, the last time as it ended."""
+    ended = await room.submit(f"{prefix}ended")
+    await ended.result(20)
+    seen: dict[str, list[Job]] = {}
+    async for job in room.reader.follow(prefix):
+        if not seen:
+            await room.submit(f"{prefix}added")
+        seen.setdefault(job.key, []).append(job)
+    assert [job.state for job in seen[ended.key]] == [JobState.COMPLETE]
+    added = seen[f"{prefix}added"]
+    assert added[-1].state is JobState.COMPLETE
+    standings = [(job.state, job.task_id, job.stages) for job in added]
+    assert len(set(standings)) == len(standings)  # none is told again as it was
+    assert [event.stage for event in added[-1].stages] == list(Stage)
 
 
 async def test_what_is_pruned_is_gone(room: Office, prefix: str) -> None:

@@ -1,5 +1,6 @@
 """Jobs that upload their stem: once, again when the upload is old or gone, and never for money."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ from suno_async.durable import STEM_URL, DurableSuno, JobState, Resubmit
 from suno_async.durable.database import read_url
 from suno_async.sandbox import Call, EnvelopeError, HttpError, Sandbox, sing
 from tests.world import EAGER, song, until
+
+from .using import tables
 
 STEM_SONG = song(upload_url=STEM_URL)
 GONE = EnvelopeError(451, "could not fetch the file")
@@ -55,6 +58,48 @@ async def test_a_stem_is_uploaded_once(sqlite: str, service: Sandbox, stem: Path
     assert str(task.request["uploadUrl"]).startswith(service.base_url)
     assert task.stem.problem is None
     assert len(service.ledger) == 1
+
+
+async def test_a_stem_of_many_jobs_is_uploaded_once(
+    sqlite: str, service: Sandbox, stem: Path
+) -> None:
+    """Also by jobs that come later, until the file is changed."""
+    async with DurableSuno(sqlite, service.session()) as durable:
+        keys = [f"{number}" for number in range(12)]
+        await durable.submit_many((key, STEM_SONG, stem) for key in keys)
+        assert len([key async for key, outcome in durable.outcomes() if outcome.ok]) == 12
+        assert uploads(service) == len(set(sent_urls(service))) == 1
+        # it does not get younger by being shared
+        assert len({row["uploaded_s"] for row in tables(sqlite)["suno_jobs"]}) == 1
+        await asyncio.to_thread(stem.write_bytes, sing(1.5))
+        await (await durable.submit("changed", STEM_SONG, stem)).result(60)
+    assert uploads(service) == 2
+    assert len(service.ledger) == 13
+
+
+async def test_a_lost_upload_of_many_jobs_is_made_once_more(
+    sqlite: str, service: Sandbox, stem: Path
+) -> None:
+    """The first job that the service refuses for it forgets it for all; nothing is charged."""
+    async with DurableSuno(sqlite, service.session(max_concurrent_submissions=1)) as durable:
+        await (await durable.submit("first", STEM_SONG, stem)).result(60)
+        service.inject(Call.SUBMIT, GONE)
+        await durable.submit_many((f"{number}", STEM_SONG, stem) for number in range(6))
+        assert len([key async for key, outcome in durable.outcomes() if outcome.ok]) == 7
+    assert uploads(service) == len(set(sent_urls(service))) == 2
+    assert len(service.ledger) == 7
+
+
+async def test_a_file_that_has_moved(sqlite: str, service: Sandbox, stem: Path) -> None:
+    """Whoever resubmits a job may say where its stem is now."""
+    async with DurableSuno(sqlite, service.session(), worker=False) as desk:
+        await desk.submit("one", STEM_SONG, stem.with_name("gone.wav"))
+        assert await desk.cancel("one")
+        job = await desk.decide("one", Resubmit(stem=stem))
+        assert (job.state, job.stem) == (JobState.WAITING, stem)
+    async with DurableSuno(sqlite, service.session()) as durable:
+        await (await durable.job("one")).result(60)
+    assert uploads(service) == len(service.ledger) == 1
 
 
 @pytest.mark.parametrize(("hours", "times"), [(19, 1), (21, 2)])
