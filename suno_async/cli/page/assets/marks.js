@@ -36,7 +36,7 @@ function warn(text) {
   byId("notice").hidden = false;
 }
 
-const FORMULA = /^[\s\0]*[=+\-@\uFF1D\uFF0B\uFF0D\uFF20]|^[\t\r\n]/;
+const FORMULA = /^[\s\0\uFEFF]*[=+\-@\uFF1D\uFF0B\uFF0D\uFF20]|^[\t\r\n]/;
 
 // A spreadsheet takes for a formula what begins like one: an apostrophe makes it text.
 function cell(value) {
