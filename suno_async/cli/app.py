@@ -28,6 +28,51 @@ _Interval = Annotated[
         help="Seconds between looks at a task; without it the library decides.", show_default=False
     ),
 ]
+_Name = Annotated[
+    str | None,
+    typer.Option(
+        help="How files are named: {number}, {line}, {title}, {letter}, {tags}, {model}, "
+        "{task_id}, {column:NAME}; '{number:02} {title} - {letter}' unless given.",
+        show_default=False,
+    ),
+]
+_MaxInFlight = Annotated[
+    int | None,
+    typer.Option(min=1, help="How many tasks run at a time.", show_default=False),
+]
+_Price = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        help="What a song costs, in credits; else what it did in this folder.",
+        show_default=False,
+    ),
+]
+_ConfirmAbove = Annotated[
+    int, typer.Option(min=0, help="How many songs are paid for without asking.")
+]
+_Yes = Annotated[bool, typer.Option("--yes", "-y", help="Agree to the cost beforehand.")]
+_RetryUncertain = Annotated[
+    bool,
+    typer.Option(
+        "--retry-uncertain",
+        help="Submit rows again of which nobody knows whether they were paid for: they may be "
+        "paid for twice.",
+    ),
+]
+_RetryFailed = Annotated[
+    bool,
+    typer.Option(
+        "--retry-failed", help="Submit rows again whose tasks failed, and pay for them again."
+    ),
+]
+_Adopt = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="ROW=TASK_ID", help="Take a task of the account for that of an uncertain row."
+    ),
+]
+_Abandon = Annotated[bool, typer.Option("--abandon", help="Look no further after uncertain rows.")]
 _OUT = Path("accompaniments")
 
 
@@ -122,20 +167,36 @@ def generate(
         typer.Option(help="The manifest's, such as cp1252, when it is not UTF-8 or UTF-16."),
     ] = None,
     out: _Out = _OUT,
-    max_in_flight: Annotated[
-        int | None, typer.Option(min=1, help="How many tasks run at a time.")
-    ] = None,
+    name: _Name = None,
+    max_in_flight: _MaxInFlight = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Check everything, show what would be paid for, and end."),
+    ] = False,
+    price: _Price = None,
+    confirm_above: _ConfirmAbove = 20,
+    yes: _Yes = False,
+    retry_uncertain: _RetryUncertain = False,
+    retry_failed: _RetryFailed = False,
+    adopt: _Adopt = None,
+    abandon: _Abandon = False,
     base_url: _BaseUrl = None,
     interval: _Interval = None,
 ) -> None:
     """Generate songs and save both tracks of each. The key comes from APIKLEY_API_KEY.
 
-    The folder gets a page, index.html, on which to listen and compare while the songs come in.
+    The folder gets a page, index.html, on which to listen and compare while the songs come in,
+    and a table of its files, tracks.csv. The same command again goes on where it was cut off, by
+    whatever; no row is paid for twice, and rows that were changed are new ones.
+
+    Ctrl-C once submits nothing more, and saves what is paid for; twice leaves at once.
 
     Example: suno-async generate --manifest songs.csv --out music
     """
     from suno_async.cli.generate import generate as command
+    from suno_async.cli.orders import Decisions, read_adoptions
     from suno_async.cli.service import Service
+    from suno_async.cli.song_run import Options
 
     given: dict[str, Any] = {
         "stem": stem,
@@ -150,7 +211,51 @@ def generate(
         "audio_weight": audio_weight,
         "callback_url": callback_url,
     }
-    command(given, manifest, out, Service(base_url, interval), max_in_flight, encoding)
+    options = Options(
+        Decisions(retry_uncertain, retry_failed, read_adoptions(adopt or ()), abandon),
+        max_in_flight=max_in_flight,
+        name=name,
+        price=price,
+        confirm_above=confirm_above,
+        yes=yes,
+        dry_run=dry_run,
+    )
+    command(given, manifest, out, Service(base_url, interval), options, encoding)
+
+
+@app.command()
+def resume(
+    folder: Annotated[Path, typer.Argument(help="The folder of the tracks.")] = _OUT,
+    name: _Name = None,
+    max_in_flight: _MaxInFlight = None,
+    price: _Price = None,
+    confirm_above: _ConfirmAbove = 20,
+    yes: _Yes = False,
+    retry_uncertain: _RetryUncertain = False,
+    retry_failed: _RetryFailed = False,
+    adopt: _Adopt = None,
+    abandon: _Abandon = False,
+    base_url: _BaseUrl = None,
+    interval: _Interval = None,
+) -> None:
+    """Go on with a run that was cut off, or decide about its rows; nothing is paid for twice.
+
+    Example: suno-async resume music
+    """
+    from suno_async.cli.generate import resume as command
+    from suno_async.cli.orders import Decisions, read_adoptions
+    from suno_async.cli.service import Service
+    from suno_async.cli.song_run import Options
+
+    options = Options(
+        Decisions(retry_uncertain, retry_failed, read_adoptions(adopt or ()), abandon),
+        max_in_flight=max_in_flight,
+        name=name,
+        price=price,
+        confirm_above=confirm_above,
+        yes=yes,
+    )
+    command(folder, Service(base_url, interval), options)
 
 
 @app.command()

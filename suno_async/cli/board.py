@@ -1,16 +1,15 @@
 """What is known of every song of a run: how far it is, what it left on disk, what went wrong."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 
 from attrs import define, field
 
-from suno_async import AddInstrumentalRequest, Observation, Stage, Track
+from suno_async import Stage, Track
 from suno_async.cli.songs import Song
-from suno_async.observe import Accepted, Found, Uncertain
 
 
 class State(StrEnum):
@@ -49,6 +48,8 @@ class Entry:
     Attributes:
         title: What it is called on the screen.
         number: Its number within the run's folder, from 1, which never changes; 0 without one.
+        earlier: Whether it had ended before this run began.
+        deleted: How many of its files an earlier run has saved, and somebody has deleted.
         source: Where it was asked for, such as `songs.csv:7`; empty for options.
         state: Where it stands.
         song: What was asked for; None when that is not known.
@@ -79,6 +80,8 @@ class Entry:
     told: bool = False
     retrievable: bool = True
     number: int = 0
+    earlier: bool = False
+    deleted: int = 0
     _began_s: float | None = None
     _ended_s: float | None = None
 
@@ -104,20 +107,22 @@ class Entry:
         """Whether its task goes on, or has results that are not on disk."""
         return self.task_id is not None and self.state is not State.SAVED and self.retrievable
 
-    def begin(self, task_id: str) -> None:
-        """Note that its task exists."""
+    def begin(self, task_id: str, ago_s: float = 0.0) -> None:
+        """Note that its task exists, and for how long."""
         self.task_id = task_id
-        self._began_s = time.monotonic()
+        self._began_s = time.monotonic() - ago_s
 
-    def reach(self, stage: Stage) -> None:
-        """Note that its task has reached a stage."""
+    def reach(self, stage: Stage, after_s: float | None = None) -> None:
+        """Note that its task has reached a stage, some seconds after its submission."""
         self.stage = stage
-        self.stages.append((stage, self.seconds or 0.0))
+        self.stages.append((stage, after_s if after_s is not None else self.seconds or 0.0))
 
     def end(self, state: State) -> None:
-        """Note how it ended, and when."""
+        """Note how it ended, and when: of an earlier run, that is when its last stage came."""
         self.state = state
         self._ended_s = time.monotonic()
+        if self.earlier and self._began_s is not None and self.stages:
+            self._ended_s = self._began_s + self.stages[-1][1]
 
 
 @define(eq=False)
@@ -131,6 +136,7 @@ class Board:
         first_submitted_at: When the oldest task of the run was submitted (aware, UTC).
         balance_before: The account's credits as the run began; None when they are not known.
         balance_after: The same as it ended.
+        began: Whether all that is to be done is recorded, so that it can go on later.
         stopping: Whether nothing more is submitted, since somebody asked the run to stop.
     """
 
@@ -140,10 +146,8 @@ class Board:
     first_submitted_at: datetime | None = None
     balance_before: float | None = None
     balance_after: float | None = None
+    began: bool = False
     stopping: bool = False
-    _requests: dict[int, tuple[AddInstrumentalRequest, Entry]] = field(
-        factory=dict[int, tuple[AddInstrumentalRequest, Entry]]
-    )
 
     def move(self, entry: Entry, state: State) -> None:
         """Note where a song stands now."""
@@ -151,44 +155,18 @@ class Board:
             entry.state = state
             self._note(entry)
 
-    def reach(self, entry: Entry, task_id: str | None, stage: Stage | None) -> None:
-        """Note what the service says of a song: its task, and the stage it has reached."""
-        news = False
-        if task_id is not None and entry.task_id is None:
-            entry.begin(task_id)
-            self.first_submitted_at = self.first_submitted_at or datetime.now(UTC)
-            entry.state, news = State.RUNNING, True
-        if stage is not None and stage is not entry.stage:
-            entry.reach(stage)
-            news = True
-        if news:
+    def begin(self, entry: Entry, task_id: str, ago_s: float = 0.0) -> None:
+        """Note that a song's task exists, and for how long; what is known of it stays."""
+        if entry.task_id != task_id:
+            entry.begin(task_id, ago_s)
+            entry.state = State.RUNNING
             self._note(entry)
 
-    def request(self, entry: Entry, request: AddInstrumentalRequest) -> None:
-        """Note what is going to be submitted for a song."""
-        self._requests[id(request)] = (request, entry)
-
-    def observe(self, observation: Observation) -> None:
-        """Note what becomes of submissions, also while the run is stopped and nobody waits."""
-        match observation:
-            case Accepted(task_id, request, submitted_at) | Found(task_id, request, submitted_at):
-                self.first_submitted_at = self.first_submitted_at or submitted_at
-                entry = self._entry(request)
-                entry.doubt = None
-                self.reach(entry, task_id, None)
-            case Uncertain(request, error):
-                self._entry(request).doubt = str(error)
-                self.version += 1
-            case _:
-                pass
-
-    def _entry(self, request: AddInstrumentalRequest) -> Entry:
-        _, entry = self._requests.get(id(request), (None, None))
-        if entry is None:
-            entry = Entry(request.title)
-            self.entries.append(entry)
-            self.request(entry, request)
-        return entry
+    def reach(self, entry: Entry, stage: Stage, after_s: float | None = None) -> None:
+        """Note that a song's task has reached a stage, some seconds after its submission."""
+        if stage not in dict(entry.stages):
+            entry.reach(stage, after_s)
+            self._note(entry)
 
     def add_track(self, entry: Entry, track: SavedTrack) -> None:
         """Note that one of a song's tracks is on disk."""
@@ -216,16 +194,13 @@ class Board:
         entry.end(State.FAILED)
         self._note(entry)
 
+    def stop(self) -> None:
+        """Note that nothing more is submitted."""
+        self.stopping = True
+        self.version += 1
+
     def doubt(self, entry: Entry, problem: str) -> None:
         """Note that nobody knows whether a song was paid for."""
         entry.doubt = problem
         entry.end(State.UNCERTAIN)
         self._note(entry)
-
-    def failed(self) -> list[Entry]:
-        """List the songs that ended with a problem."""
-        return [entry for entry in self.entries if entry.state is State.FAILED]
-
-    def left_behind(self) -> Iterator[Entry]:
-        """List the songs whose tasks go on, or whose results are not on disk."""
-        return (entry for entry in self.entries if entry.left_behind)

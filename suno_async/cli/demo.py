@@ -2,17 +2,24 @@
 
 import secrets
 import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import cache, partial
 from itertools import cycle, islice
 from pathlib import Path
 
+from attrs import frozen
+
 from suno_async import FixedInterval, SunoSession
-from suno_async.cli.board import Board, Entry
-from suno_async.cli.delivery import Delivery
-from suno_async.cli.failures import ending_clearly
-from suno_async.cli.live_page import LivePage
-from suno_async.cli.run import Run
-from suno_async.cli.songs import Song, make_song
+from suno_async.cli.board import Board
+from suno_async.cli.manifest import Problem, Row
+from suno_async.cli.numbering import number_rows
+from suno_async.cli.run_folder import RunFolder
+from suno_async.cli.service import DEMO
+from suno_async.cli.song_run import Options, SongRun
+from suno_async.cli.songs import make_song
+from suno_async.cli.stems import check_stem
 from suno_async.sandbox import Sandbox, sing
 
 _STEM_S = 6
@@ -44,39 +51,52 @@ def demo(stem: Path | None, out: Path, count: int) -> None:
         out: The folder of the tracks.
         count: How many songs.
     """
-    board = Board()
-    page = LivePage(board, out, "Demo")
-    run = Run(f"{count} songs from a service inside this command", out, board=board, page=page)
-    with tempfile.TemporaryDirectory() as folder, page.finished(), ending_clearly(board):
-        if stem is None:
-            stem = Path(folder, "sung.wav")
-            stem.write_bytes(sing(_STEM_S))
-        songs = _songs(stem, count)
-        board.entries += [entry for entry, _ in songs]
-        run.perform(lambda: _work(run, songs))
+    with tempfile.TemporaryDirectory() as temporary:
+        rows = partial(_rows, stem or _sung(Path(temporary)), count)
+        run = SongRun(RunFolder(out), DemoService(), Options(confirm_above=count), "Demo")
+        run.perform(lambda known: number_rows(rows(), known))
 
 
-def _songs(stem: Path, count: int) -> list[tuple[Entry, Song]]:
-    """Write the demo's requests; from the second round on titles are numbered."""
-    songs: list[tuple[Entry, Song]] = []
-    for number, (title, tags) in enumerate(islice(cycle(_STYLES), count)):
-        lap = number // len(_STYLES) + 1
+@frozen
+class DemoService:
+    """A service inside the command, with tasks of its own in every run."""
+
+    base_url: str = DEMO
+
+    @asynccontextmanager
+    async def session(
+        self, board: Board, *, max_in_flight: int | None = None, check: bool = True
+    ) -> AsyncIterator[SunoSession]:
+        """Start the service, and open a session for it."""
+        async with (
+            # another seed, other ids: no file of an earlier run is taken for one of this run
+            Sandbox(time_scale=_TIME_SCALE, seed=secrets.randbits(32)) as sandbox,
+            SunoSession(
+                sandbox.api_key,
+                base_url=sandbox.base_url,
+                cadence=FixedInterval(_POLL_INTERVAL),
+            ) as session,
+        ):
+            if check:
+                board.balance_before = await session.credits()
+            yield session
+
+
+def _sung(folder: Path) -> Path:
+    stem = folder / "sung.wav"
+    stem.write_bytes(sing(_STEM_S))
+    return stem
+
+
+def _rows(stem: Path, count: int) -> list[Row | Problem]:
+    """Write the demo's rows, which no other run has; from the second round on they are numbered."""
+    run = secrets.token_hex(4)
+    rows: list[Row | Problem] = []
+    check = cache(check_stem)
+    for position, (title, tags) in enumerate(islice(cycle(_STYLES), count)):
+        lap = position // len(_STYLES) + 1
         name = title if lap == 1 else f"{title} {lap}"
         given = {"title": name, "tags": tags, "negative_tags": _NEGATIVE_TAGS, "stem": stem}
-        song = make_song(given, Path())
-        songs.append((Entry(name, song=song), song))
-    return songs
-
-
-async def _work(run: Run, songs: list[tuple[Entry, Song]]) -> None:
-    async with (
-        # another seed, other ids: no file of an earlier run is taken for one of this run
-        Sandbox(time_scale=_TIME_SCALE, seed=secrets.randbits(32)) as sandbox,
-        SunoSession(
-            sandbox.api_key,
-            base_url=sandbox.base_url,
-            cadence=FixedInterval(_POLL_INTERVAL),
-            observers=[run.board.observe],
-        ) as session,
-    ):
-        await Delivery(session, run.board, run.out).generate(songs)
+        song = make_song(given, Path(), check)
+        rows.append(Row(position, 0, "", song, {}, f"demo-{run}-{song.content_key}", 1))
+    return rows

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC
 from pathlib import Path
+from typing import Protocol
 
 from attrs import define, frozen
 
@@ -23,7 +24,8 @@ from suno_async import (
     TaskExpired,
     TaskNotFound,
 )
-from suno_async.cli.board import Board, Entry
+from suno_async.cli.board import Board, Entry, State
+from suno_async.cli.interruption import Interrupted
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 # the tasks of these errors have nothing (more) to give
@@ -91,9 +93,17 @@ def may_still_give(error: SunoError) -> bool:
     return not isinstance(error, _FINAL)
 
 
+class Rest(Protocol):
+    """Tells how to get what a run has left behind."""
+
+    def __call__(self, board: Board) -> Sequence[str]:
+        """Write sentences for a person, and commands; none when nothing is left."""
+        ...
+
+
 @frozen
-class Again:
-    """How to get what is left behind.
+class FetchRest:
+    """How to get tasks whose tracks are not on disk.
 
     Args:
         out: The folder of the tracks.
@@ -103,25 +113,30 @@ class Again:
     out: Path
     base_url: str | None = None
 
-    def command(self, board: Board) -> str:
-        """Write the command that re-attaches the tasks which are left behind."""
+    def __call__(self, board: Board) -> Sequence[str]:
+        """Write the command that re-attaches the tasks."""
+        behind = [entry for entry in board.entries if entry.left_behind]
+        if not behind:
+            return []
         words = ["suno-async", "fetch", "--out", str(self.out)]
         if self.base_url is not None:
             words += ["--base-url", self.base_url]
         if board.first_submitted_at is not None:
             moment = board.first_submitted_at.astimezone(UTC)
             words += ["--submitted-at", f"{moment:%Y-%m-%dT%H:%M:%SZ}"]
-        ids = [entry.task_id for entry in board.left_behind() if entry.task_id]
-        return shlex.join([*words, *ids])
+        ids = [entry.task_id for entry in behind if entry.task_id]
+        tasks = "1 task is" if len(behind) == 1 else f"{len(behind)} tasks are"
+        said = f"{tasks} paid for and not on disk; the service keeps results for 14 days. "
+        return [f"{said}Fetch with:", f"  {shlex.join([*words, *ids])}"]
 
 
 @contextmanager
-def ending_clearly(board: Board, again: Again | None = None) -> Iterator[None]:
+def ending_clearly(board: Board, rest: Rest = lambda board: ()) -> Iterator[None]:
     """Turn whatever ends a run into sentences on stderr and an exit status.
 
     Args:
         board: The songs of the run.
-        again: How to get what is left behind; None when it cannot be had any more.
+        rest: Tells how to get what is left behind.
 
     Raises:
         SystemExit: Anything failed: 1, or 128 and the signal's number after an interruption.
@@ -131,17 +146,19 @@ def ending_clearly(board: Board, again: Again | None = None) -> Iterator[None]:
         yield
     except (KeyboardInterrupt, asyncio.CancelledError):
         status = _complain("interrupted", 128 + signal.SIGINT)
+    except Interrupted as interrupted:
+        status = _complain("interrupted", interrupted.status)
     except BaseExceptionGroup as group:
         if _unforeseen(group):
-            _tell_rest(board, again)
+            _tell_rest(board, rest)
             raise
         status = _complain(sentence(group))
     except (Complaint, SunoError, OSError) as error:
         status = _complain(sentence(error))
     except BaseException:
-        _tell_rest(board, again)
+        _tell_rest(board, rest)
         raise
-    failed = _tell_rest(board, again)
+    failed = _tell_rest(board, rest)
     if status or failed:
         raise SystemExit(status or 1)
 
@@ -161,31 +178,20 @@ def complain(text: str) -> None:
     print(text, file=sys.stderr)  # noqa: T201  # this is a command: stderr is for the person
 
 
-def _tell_rest(board: Board, again: Again | None) -> bool:
+def _tell_rest(board: Board, rest: Rest) -> bool:
     """Print each failure and what is left behind; tell whether anything failed."""
-    failed = board.failed()
+    failed = [entry for entry in board.entries if entry.state in {State.FAILED, State.UNCERTAIN}]
     for entry in failed:
         if not entry.told:
             complain(tell(entry))
-    for entry in board.entries:
-        if entry.doubt is not None and entry not in failed:
-            complain(printable(entry.doubt))
-    behind = list(board.left_behind()) if again is not None else []
-    if behind and again is not None:
-        complain(_left_behind(behind))
-        complain(f"  {again.command(board)}")
+    for line in rest(board):
+        complain(printable(line))
     return bool(failed)
 
 
 def tell(entry: Entry) -> str:
     """Say of a song that failed where it was asked for, what it is, and why it failed."""
-    problem = entry.problem or ""
+    problem = entry.problem or entry.doubt or ""
     names = dict.fromkeys(name for name in (entry.source, entry.title) if name not in problem)
     text = ": ".join(printable(part) for part in (*names, problem))
     return text if not entry.task_id or entry.task_id in text else f"{text} (task {entry.task_id})"
-
-
-def _left_behind(behind: Sequence[Entry]) -> str:
-    count = len(behind)
-    tasks = "1 task is" if count == 1 else f"{count} tasks are"
-    return f"{tasks} paid for and not on disk; the service keeps results for 14 days. Fetch with:"

@@ -1,13 +1,16 @@
 """Re-attach to tasks that were submitted earlier, and save their tracks."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from suno_async.cli.board import Entry, State
-from suno_async.cli.delivery import Delivery
-from suno_async.cli.failures import Again, Complaint, ending_clearly
+from suno_async import SunoError, SunoSession, Track
+from suno_async.cli.board import Board, Entry, State
+from suno_async.cli.failures import Complaint, FetchRest, ending_clearly
 from suno_async.cli.run import Run
+from suno_async.cli.run_db import RunDb
+from suno_async.cli.saving import Saving
 from suno_async.cli.service import Service
 
 
@@ -23,19 +26,38 @@ def fetch(task_ids: Sequence[str], out: Path, service: Service, submitted_at: st
     Raises:
         SystemExit: Something failed.
     """
-    run = Run("Fetching accompaniments", out, Again(out, service.base_url))
+    board, rest = Board(), FetchRest(out, service.base_url)
+    run = Run("Fetching accompaniments", out, board)
 
     async def work() -> None:
-        async with service.session(run.board) as session:
-            await Delivery(session, run.board, out).fetch(run.board.entries)
+        async with service.session(board) as session, asyncio.TaskGroup() as group:
+            db = RunDb(out)
+            saving = Saving(session, board, out, saved=db if db.path.is_file() else None)
+            saving.fetch_deleted()
+            for entry in board.entries:
+                group.create_task(_fetch(session, saving, board, entry))
 
-    with ending_clearly(run.board, run.again):
-        run.board.first_submitted_at = _moment(submitted_at)
+    with ending_clearly(board, rest):
+        board.first_submitted_at = _moment(submitted_at)
         for task_id in dict.fromkeys(task_ids):
             entry = Entry(task_id, state=State.RUNNING)
             entry.begin(task_id)
-            run.board.entries.append(entry)
+            board.entries.append(entry)
         run.perform(work)
+
+
+async def _fetch(session: SunoSession, saving: Saving, board: Board, entry: Entry) -> None:
+    tracks: tuple[Track, ...] = ()
+    try:
+        task = session.task(entry.task_id or "", submitted_at=board.first_submitted_at)
+        async for event in task.events():
+            board.reach(entry, event.stage)
+            tracks = event.tracks
+    except SunoError as error:
+        await saving.save_finished(entry, error)
+    else:
+        entry.title = next((track.title for track in tracks if track.title), entry.title)
+        await saving.save(entry, tracks)
 
 
 def _moment(text: str | None) -> datetime | None:

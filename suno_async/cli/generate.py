@@ -1,20 +1,22 @@
 """Songs from the real service: one from options, or many from a manifest."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from attrs import evolve
+
 from suno_async import InvalidRequest
-from suno_async.cli.board import Board, Entry, State
-from suno_async.cli.delivery import Delivery
-from suno_async.cli.failures import Again, Complaint, complain, ending_clearly, printable, sentence
-from suno_async.cli.live_page import LivePage
+from suno_async.cli.board import Board
+from suno_async.cli.failures import Complaint, complain, ending_clearly, printable, sentence
 from suno_async.cli.manifest import Problem, Row, read_manifest
-from suno_async.cli.run import Run
+from suno_async.cli.numbering import Numbered, RunRow, number_rows
+from suno_async.cli.run_folder import RunFolder
 from suno_async.cli.service import Service
-from suno_async.cli.songs import Song, check_defaults, make_song
-from suno_async.cli.stems import stem_path
+from suno_async.cli.song_run import Options, SongRun, open_folder
+from suno_async.cli.songs import check_defaults, make_song
+from suno_async.cli.stems import Stem, check_stem, stem_path
 
 
 def generate(
@@ -22,49 +24,68 @@ def generate(
     manifest: Path | None,
     out: Path,
     service: Service,
-    max_in_flight: int | None,
+    options: Options,
     encoding: str | None = None,
 ) -> None:
-    """Generate songs and save their tracks.
+    """Generate songs and save their tracks; go on with what an earlier run has begun.
 
     Args:
         given: The fields of a song by name; with a manifest, what its rows do not give.
         manifest: Where many songs are listed; None makes one of the fields.
-        out: The folder of the tracks.
+        out: The run's folder.
         service: Who makes them.
-        max_in_flight: How many tasks run at a time; None takes the session's own limit.
+        options: How.
         encoding: How the manifest is encoded, when that is not UTF-8 or UTF-16 with a mark.
 
     Raises:
-        SystemExit: Something failed.
+        SystemExit: Something failed, or is not finished.
     """
-    board, again = Board(), Again(out, service.base_url)
-    page = LivePage(board, out, _page_title(given, manifest))
-    run = Run("Generating accompaniments", out, again, board, page)
 
-    async def work() -> None:
-        async with service.session(board) as session:
-            await Delivery(session, board, out).generate(songs, max_in_flight)
-
-    # the page comes last: what is paid for and not on disk is to be told first
-    with page.finished(), ending_clearly(board, again):
+    def numbered(known: list[RunRow]) -> Numbered:
+        check = _remembering(known)
         if manifest is None:
-            songs = _single(board, given)
-        else:
-            songs = _listed(board, manifest, given, encoding)
-        if songs:
-            run.perform(work)
+            return number_rows([_single(given, check)], known)
+        return number_rows(_listed(manifest, given, encoding, check), known)
+
+    title = manifest.name if manifest is not None else str(given.get("title") or "")
+    SongRun(RunFolder(out), service, options, title).perform(numbered)
 
 
-def _page_title(given: Mapping[str, Any], manifest: Path | None) -> str:
-    return manifest.name if manifest is not None else str(given.get("title") or "")
+def resume(out: Path, service: Service, options: Options) -> None:
+    """Go on with a run, with the rows that it was asked for the last time.
+
+    Args:
+        out: Its folder.
+        service: Who makes the songs, if that is not to be as it was.
+        options: How.
+
+    Raises:
+        SystemExit: Something failed, or is not finished.
+    """
+    with ending_clearly(Board()):
+        folder = open_folder(out)
+        stored = folder.db.settings()
+        service = evolve(service, base_url=service.base_url or stored.base_url)
+    SongRun(folder, service, options).perform(lambda known: Numbered(tuple(known)))
 
 
-def _single(board: Board, given: Mapping[str, Any]) -> list[tuple[Entry, Song]]:
+def _remembering(known: list[RunRow]) -> Callable[[Path], Stem]:
+    """Check stems as always; of one that is gone take what the run knows, and has in its folder."""
+    stems = {row.stem.path: row.stem for row in known if row.stem is not None}
+
+    def check(path: Path) -> Stem:
+        path = path.absolute()
+        if path in stems and not path.exists():
+            return stems[path]
+        return check_stem(path)
+
+    return check
+
+
+def _single(given: Mapping[str, Any], check: Callable[[Path], Stem]) -> Row:
     with _naming_the_option():
-        song = make_song(given, Path())
-    board.entries.append(Entry(song.title, song=song))
-    return [(board.entries[0], song)]
+        song = make_song(given, Path(), check)
+    return Row(0, 0, "", song, {}, song.content_key, 1)
 
 
 @contextmanager
@@ -76,37 +97,21 @@ def _naming_the_option() -> Iterator[None]:
 
 
 def _listed(
-    board: Board, manifest: Path, defaults: Mapping[str, Any], encoding: str | None
-) -> list[tuple[Entry, Song]]:
-    """Note all rows; name those that are not usable at once, while nothing is paid for yet."""
+    manifest: Path,
+    defaults: Mapping[str, Any],
+    encoding: str | None,
+    check: Callable[[Path], Stem],
+) -> list[Row | Problem]:
+    """Read all rows; name those that are not usable at once, while nothing is paid for yet."""
     with _naming_the_option():
-        check_defaults(defaults)
+        check_defaults(defaults, check)
         defaults = _absolute(defaults)
-    listed = read_manifest(manifest, defaults, encoding=encoding)
+    listed = read_manifest(manifest, defaults, encoding=encoding, check=check)
     for note in listed.notes:
         complain(printable(f"{manifest.name}: {note}"))
-    songs: list[tuple[Entry, Song]] = []
-    for row in listed.all_rows():
-        entry = _entry(row)
-        board.entries.append(entry)
-        if isinstance(row, Row):
-            songs.append((entry, row.song))
-        else:
-            complain(printable(f"{row.source}: {row.reason}"))
-    return songs
-
-
-def _entry(row: Row | Problem) -> Entry:
-    if isinstance(row, Row):
-        return Entry(row.title, row.source, song=row.song, line=row.line, extra=row.extra)
-    return Entry(
-        row.title or row.source,
-        row.source,
-        State.FAILED,
-        line=row.line,
-        problem=row.reason,
-        told=True,
-    )
+    for problem in listed.problems:
+        complain(printable(f"{problem.source}: {problem.reason}"))
+    return listed.all_rows()
 
 
 def _absolute(defaults: Mapping[str, Any]) -> dict[str, Any]:

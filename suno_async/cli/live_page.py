@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import secrets
 import signal
 import threading
 import time
@@ -18,6 +17,7 @@ from suno_async.cli.board_view import view
 from suno_async.cli.failures import complain, printable, sentence
 from suno_async.cli.page import PAGE, Run, Waveforms, write_page
 from suno_async.cli.stem_folder import StemFolder
+from suno_async.cli.tracks_table import write_tracks
 
 P = ParamSpec("P")
 
@@ -36,19 +36,20 @@ class LivePage:
     Args:
         board: The songs.
         out: The run's folder.
-        title: The page's heading.
     """
 
-    def __init__(self, board: Board, out: Path, title: str) -> None:
+    def __init__(self, board: Board, out: Path) -> None:
         self._board = board
         self._out = out
-        self._title = title
-        # what is asked for again is made and paid for again: its marks are others
-        self._key = secrets.token_hex(8)
+        self._title = self._key = ""
         self._stems = StemFolder(out)
         self._waveforms: Waveforms | None = None
         self._guard = threading.Lock()
         self._untouched = board.version
+
+    def about(self, title: str, key: str) -> None:
+        """Name the run: its heading, and the key that its marks are kept under."""
+        self._title, self._key = title, key
 
     @asynccontextmanager
     async def kept(self) -> AsyncIterator[None]:
@@ -113,6 +114,7 @@ class LivePage:
         )
 
     def _write(self, run: Run) -> None:
+        write_tracks(self._board, self._out)
         self._waveforms = self._waveforms or Waveforms(self._out)
         write_page(run, self._out, self._waveforms)
 

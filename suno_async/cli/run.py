@@ -2,55 +2,56 @@
 
 import asyncio
 import os
-import signal
 import tempfile
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from pathlib import Path
 
-from attrs import field, frozen
+from attrs import define, field
 from rich.console import Console
 
 from suno_async.cli.board import Board
 from suno_async.cli.display import print_result, shown
-from suno_async.cli.failures import Again, Complaint
+from suno_async.cli.failures import Complaint
+from suno_async.cli.interruption import Interruption
 from suno_async.cli.live_page import LivePage
 
 # enough for a full file system to notice
 _PROBE_BYTES = 65_536
 
 
-@frozen
+@define
 class Run:
     """What all commands that save tracks have in common.
 
     Args:
         heading: Shown above the progress.
         out: The folder of the tracks; made if it is not there.
-        again: How to get what is left behind; None when it cannot be had any more.
         board: The songs.
         page: Kept up to date meanwhile; None when the folder is to have none of this run.
+        stop: Called when it is asked to stop for the first time; None when it then stops at once.
+        leave: Called when it is asked again.
     """
 
     heading: str
     out: Path
-    again: Again | None = None
     board: Board = field(factory=Board)
     page: LivePage | None = None
+    stop: Callable[[], None] | None = None
+    leave: Callable[[], None] = field(default=lambda: None)
 
     def perform(self, work: Callable[[], Awaitable[None]]) -> None:
         """Do the work on an event loop, show it, and print how it ended.
 
         Raises:
             Complaint: The folder cannot be written to; nothing was begun.
-            KeyboardInterrupt: It was interrupted.
-            CancelledError: It was asked to terminate.
+            Interrupted: It was asked to stop.
         """
         check_folder(self.out)
         console = Console()
+        interruption = Interruption(self.stop, self.leave)
         try:
             with shown(self.board, console, self.heading):
-                asyncio.run(interruptible(lambda: self._with_page(work)))
+                asyncio.run(interruption.guard(lambda: self._with_page(work)))
         finally:
             if any(entry.task_id for entry in self.board.entries):
                 print_result(self.board, console, self.out)
@@ -76,18 +77,3 @@ def check_folder(out: Path) -> None:
             probe.flush()
     except OSError as error:
         raise Complaint(f"cannot write into {out}: {os.strerror(error.errno or 0)}") from error
-
-
-async def interruptible(work: Callable[[], Awaitable[None]]) -> None:
-    """Do the work; a request to terminate ends it as Ctrl-C does."""
-    working = asyncio.ensure_future(work())
-    with suppress(NotImplementedError):  # Windows
-        stopped = asyncio.current_task() or working
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.cancel)
-    try:
-        await asyncio.shield(working)
-    except asyncio.CancelledError:
-        working.cancel()
-        with suppress(asyncio.CancelledError):
-            await working
-        raise

@@ -1,13 +1,14 @@
 """The sandbox as a server, until it is interrupted."""
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 from rich.console import Console
 
 from suno_async.cli.board import Board
 from suno_async.cli.failures import ending_clearly
-from suno_async.cli.run import interruptible
+from suno_async.cli.interruption import Interrupted, Interruption
 from suno_async.sandbox import Sandbox
 
 
@@ -20,11 +21,8 @@ def serve(**settings: Any) -> None:
     Raises:
         SystemExit: It cannot listen.
     """
-    with ending_clearly(Board()):
-        try:
-            asyncio.run(interruptible(lambda: _serve(settings)))
-        except (KeyboardInterrupt, asyncio.CancelledError):
-            return
+    with ending_clearly(Board()), suppress(Interrupted):  # that is how it ends
+        asyncio.run(Interruption().guard(lambda: _serve(settings)))
 
 
 async def _serve(settings: dict[str, Any]) -> None:

@@ -1,9 +1,10 @@
 """The real service, or what stands in for it, and the way to it."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, Protocol
 
 from attrs import frozen
 
@@ -16,7 +17,25 @@ from suno_async import (
 )
 from suno_async.cli.board import Board
 
+# what a folder keeps for the address of a service that ends with its command
+DEMO = "(demo)"
+_LAST_BALANCE_S = 5.0
 _log = logging.getLogger(__name__)
+
+
+class SongService(Protocol):
+    """Makes songs."""
+
+    @property
+    def base_url(self) -> str | None:
+        """Its address, when it is not the usual one."""
+        ...
+
+    def session(
+        self, board: Board, *, max_in_flight: int | None = None, check: bool = True
+    ) -> AbstractAsyncContextManager[SunoSession]:
+        """Open a session, as `Service.session` does."""
+        ...
 
 
 @frozen
@@ -32,35 +51,51 @@ class Service:
     interval_s: float | None = None
 
     @asynccontextmanager
-    async def session(self, board: Board) -> AsyncIterator[SunoSession]:
+    async def session(
+        self, board: Board, *, max_in_flight: int | None = None, check: bool = True
+    ) -> AsyncIterator[SunoSession]:
         """Open a session, and make sure that the service takes the key before anything is paid.
 
         The key comes from the environment.
 
         Args:
-            board: Told of everything that happens.
+            board: Told the account's balance.
+            max_in_flight: How many tasks run at a time; None takes the library's limit.
+            check: Whether the service is needed at all.
 
         Raises:
             InvalidRequest: There is no key, or the URL is none.
             AuthenticationError: The service does not take the key.
             ConnectionFailed: The service cannot be reached.
         """
-        options: dict[str, Any] = {"observers": [board.observe]}
+        options: dict[str, Any] = {}
         if self.base_url is not None:
             options["base_url"] = self.base_url
         if self.interval_s is not None:
             options["cadence"] = FixedInterval(self.interval_s)
+        if max_in_flight is not None:
+            options["max_in_flight"] = max_in_flight
         async with SunoSession(**options) as session:
-            await _check_account(session)
+            if check:
+                board.balance_before = await _balance(session)
             yield session
 
 
-async def _check_account(session: SunoSession) -> None:
+async def _balance(session: SunoSession) -> float | None:
     try:
-        balance = await session.credits()
+        return await session.credits()
     except (AuthenticationError, ConnectionFailed):
         raise
     except SunoError as error:
         _log.info("the balance is not known: %s", error)
-    else:
-        _log.info("the balance is %s credits", balance)
+        return None
+
+
+async def last_balance(session: SunoSession) -> float | None:
+    """Ask for the balance once more, without waiting long for it."""
+    try:
+        async with asyncio.timeout(_LAST_BALANCE_S):
+            return await session.credits()
+    except (SunoError, TimeoutError) as error:
+        _log.info("the balance is not known: %s", error)
+        return None

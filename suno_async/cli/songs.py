@@ -115,8 +115,12 @@ def check_field(name: str) -> None:
         raise InvalidRequest("field", name, f"must be one of {', '.join(FIELDS)}")
 
 
-def check_defaults(given: Mapping[str, Any]) -> None:
+def check_defaults(given: Mapping[str, Any], check: Callable[[Path], Stem] = check_stem) -> None:
     """Check values that many songs are going to share, before any of the songs is read.
+
+    Args:
+        given: Values by field name; None counts as not given.
+        check: Reads a stem.
 
     Raises:
         InvalidRequest: One breaks its rule, or the stem is given in both ways.
@@ -124,4 +128,4 @@ def check_defaults(given: Mapping[str, Any]) -> None:
     others: dict[str, Any] = {"title": "-", "tags": "-", "negative_tags": ""}
     stem: dict[str, Any] = {"upload_url": "https://stem.invalid/"}
     values = {name: value for name, value in given.items() if value is not None}
-    make_song({**others, **({} if STEM_FIELDS & values.keys() else stem), **values}, Path())
+    make_song({**others, **({} if STEM_FIELDS & values.keys() else stem), **values}, Path(), check)

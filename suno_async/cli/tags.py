@@ -20,6 +20,7 @@ from suno_async.media.marks import keep_mark
 
 TASK_ID = "SUNO_TASK_ID"
 ROW = "SUNO_ROW"
+_FREE_FORM = "----:com.apple.iTunes:"
 _FRONT_COVER = 3
 # what FLAC's blocks have room for, with some to spare
 _MOST_COVER_BYTES = 12 << 20
@@ -87,6 +88,22 @@ def tag_file(
             _write(write, copy, tags)
             keep_mark(path, copy)
         return True
+    return False
+
+
+def is_tagged(path: Path, task_id: str) -> bool:
+    """Tell whether a file bears the tags of a task; one that cannot be read does not."""
+    from mutagen import File
+
+    try:
+        audio = File(path)
+    except Exception:  # noqa: BLE001 - a broken file surprises mutagen in many ways
+        return False
+    tags = audio.tags if audio is not None else None
+    for name in (f"TXXX:{TASK_ID}", TASK_ID, f"{_FREE_FORM}{TASK_ID}"):
+        if tags is not None and name in tags:
+            found = tags[name][0] if not hasattr(tags[name], "text") else tags[name].text[0]
+            return (found.decode() if isinstance(found, bytes) else str(found)) == task_id
     return False
 
 
@@ -221,7 +238,7 @@ def _into_m4a(path: Path, tags: _Tags) -> None:
         if text:
             audio[atom] = [text]
     for name, text in tags.own.items():
-        audio[f"----:com.apple.iTunes:{name}"] = [MP4FreeForm(text.encode())]
+        audio[f"{_FREE_FORM}{name}"] = [MP4FreeForm(text.encode())]
     if tags.cover is not None:
         png = tags.cover.mime == "image/png"
         kind = MP4Cover.FORMAT_PNG if png else MP4Cover.FORMAT_JPEG

@@ -87,6 +87,7 @@ class DurableSuno:
         if receiver is not None:
             check_receiver(receiver)
         self._session = session if works else None
+        self._limits = fleet_limits(session)
         self._receiver = receiver
         reconcile_s = checked_seconds("reconcile_for", reconcile_for)
         self._reconcile_s = reconcile_s if receiver is not None else 0.0  # nobody would tell
@@ -116,16 +117,17 @@ class DurableSuno:
     async def _enter(self, stack: AsyncExitStack) -> None:
         database = Database(self._url)
         stack.push_async_callback(database.aclose)
-        if self._session is not None and database.is_sqlite:
-            owner = FileOwner(database)
-            owner.take()
-            stack.callback(owner.give)
+        self._owner = FileOwner(database) if database.is_sqlite else None
+        if self._session is not None and self._owner is not None:
+            self._owner.take()
+            stack.callback(self._owner.give)
         await database.prepare()
         dispatch = await database.call(lambda: Dispatch(self._url), for_s=ENTERING_S)
         stack.callback(dispatch.close)
         self._store = Store(database, dispatch, _PATIENCE_S)
-        limits = fleet_limits(self._session)
-        self._sends = Sends(database, dispatch, self._worker, limits, self._reconcile_s)
+        about = (self._worker, self._limits, self._reconcile_s)
+        self._sends = Sends(database, dispatch, *about)
+        self._workers = Workers(database, dispatch, *about)
         self._notices = Notices(database, self._hint)
         self._working: Worker | None = None
         if self._session is not None:
@@ -135,7 +137,7 @@ class DurableSuno:
                 self._session,
                 store=self._store,
                 sends=self._sends,
-                workers=Workers(database, dispatch, self._worker, limits, self._reconcile_s),
+                workers=self._workers,
                 receiver=self._receiver,
             )
             stack.push_async_callback(self._working.aclose)
@@ -236,6 +238,26 @@ class DurableSuno:
         ]
         await self._store.submit(wanted)
         return len(wanted)
+
+    async def recover(self) -> None:
+        """Settle at once what dead workers had begun to send, as the next worker would.
+
+        Then their jobs can be decided about before a worker is there that would go on with others.
+
+        Raises:
+            WorkerRefused: The file's worker is alive.
+            DatabaseFailed: The database is away.
+            SessionClosed: This object is not open.
+        """
+        self._check_open()
+        if self._owner is None or self._working is not None:
+            await self._workers.take_over()
+            return
+        self._owner.take()
+        try:
+            await self._workers.take_over(at_once=True)
+        finally:
+            self._owner.give()
 
     def stop_submitting(self) -> None:
         """Begin no paid call here any more, until this object is left.

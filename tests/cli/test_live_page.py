@@ -1,8 +1,6 @@
 """The page that `suno-async generate` leaves: while it runs, when it ends, and when it cannot."""
 
 import asyncio
-import json
-import resource
 import signal
 from pathlib import Path
 from typing import Any
@@ -88,6 +86,8 @@ async def test_the_page_follows_the_run_and_its_end(command: Command) -> None:
     data = shown(command)
     assert (data["news"], data["rows"][0]["status"]) == (True, "running")
     running.process.send_signal(signal.SIGINT)
+    await running.until("stopping")
+    running.process.send_signal(signal.SIGINT)
     ended = await running.end()
     assert ended.status == 130
     assert ended.out.endswith("\nThe page: accompaniments/index.html\n")
@@ -95,41 +95,14 @@ async def test_the_page_follows_the_run_and_its_end(command: Command) -> None:
     assert (after["news"], after["key"]) == (False, data["key"])
 
 
-async def test_a_page_that_has_no_room_stops_nothing(command: Command) -> None:
+async def test_a_page_that_cannot_be_written_stops_nothing(command: Command) -> None:
     """The songs are saved; that there is no page is said once and changes no status."""
-    row = {"title": "One", "tags": "piano", "negative_tags": "metal", "stem": "short.wav"}
-    row |= {f"column {number}": "x" * 5_000 for number in range(20)}
-    (command.folder / "songs.json").write_text(json.dumps([row]))
-
-    def leave_no_room_for_the_page() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (70_000, 70_000))
-
-    words = ("generate", *command.service, "--manifest", "songs.json")
-    ended = await command.run(*words, before=leave_no_room_for_the_page)
+    page(command).mkdir(parents=True)
+    ended = await command.run("generate", *command.service, "--stem", "short.wav", *SONG)
     assert ended.status == 0
     assert len(list(page(command).parent.glob("*.wav"))) == 2
-    assert ended.err.count("the page could not be written: no room left on the disk") == 1
+    assert ended.err.count("the page could not be written: ") == 1
     assert "The page" not in ended.out
-    assert not page(command).exists()
-
-
-async def test_a_run_that_begins_nothing_leaves_an_earlier_page_alone(command: Command) -> None:
-    """A wrong key must not cost the page of what was paid for."""
-    page(command).parent.mkdir()
-    page(command).write_text("an earlier run's")
-    words = ("generate", *command.service, "--stem", "short.wav", *SONG)
-    ended = await command.run(*words, key="not-the-key")
-    assert ended.status == 1
-    assert page(command).read_text() == "an earlier run's"
-
-
-async def test_a_cover_that_is_not_to_be_had_spoils_no_song(command: Command) -> None:
-    """The song is complete without it."""
-    page(command).parent.mkdir()
-    (page(command).parent / "covers").write_text("in the way")
-    ended = await command.run("generate", *command.service, "--stem", "short.wav", *SONG)
-    assert (ended.status, ended.err) == (0, "")
-    assert [track["cover"] for track in shown(command)["rows"][0]["tracks"]] == [None, None]
 
 
 async def test_tagged_files_are_found_again(command: Command) -> None:

@@ -34,7 +34,11 @@ _NAMED_IN_NOTE = 10
 
 
 def read_manifest(
-    path: Path, defaults: Mapping[str, Any], *, encoding: str | None = None
+    path: Path,
+    defaults: Mapping[str, Any],
+    *,
+    encoding: str | None = None,
+    check: Callable[[Path], Stem] = check_stem,
 ) -> Manifest:
     """Read all rows; one that is not usable says why and spoils no other.
 
@@ -42,12 +46,13 @@ def read_manifest(
         path: The manifest; its ending tells its form. A row's `stem` is relative to its folder.
         defaults: Values for the fields that a row does not give.
         encoding: How its text is encoded, when that is neither UTF-8 nor UTF-16 with a mark.
+        check: Reads a stem; one that many rows name is read once.
 
     Raises:
         Complaint: The file as a whole cannot be read.
     """
     table = _table(path, read_content(path), encoding)
-    rows = _Rows(path, table, defaults)
+    rows = _Rows(path, table, defaults, cache(check))
     for position, raw in enumerate(table.rows):
         rows.add(position, raw)
     return Manifest(tuple(rows.good), tuple(rows.bad), (*table.notes, *rows.notes()))
@@ -71,12 +76,11 @@ class _Rows:
     _path: Path
     _table: Table
     _defaults: Mapping[str, Any]
+    _check: Callable[[Path], Stem]
     good: list[Row] = field(factory=list[Row])
     bad: list[Problem] = field(factory=list[Problem])
     _equal: Counter[str] = field(factory=Counter[str])
     _unknown: dict[str, None] = field(factory=dict[str, None])
-    # a stem that many rows name is read once
-    _check: Callable[[Path], Stem] = field(factory=lambda: cache(check_stem))
 
     def add(self, position: int, raw: RawRow) -> None:
         """Check a row."""
