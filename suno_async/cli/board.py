@@ -184,15 +184,13 @@ class Board:
 
     def save(self, entry: Entry) -> None:
         """Note that all of a song's tracks are on disk."""
-        entry.end(State.SAVED)
-        self._note(entry)
+        self._end(entry, State.SAVED)
 
     def fail(self, entry: Entry, problem: str, *, retrievable: bool = True) -> None:
         """Note that a song ended without all of its tracks on disk."""
         entry.problem = problem
         entry.retrievable = retrievable
-        entry.end(State.FAILED)
-        self._note(entry)
+        self._end(entry, State.FAILED)
 
     def stop(self) -> None:
         """Note that nothing more is submitted."""
@@ -202,5 +200,12 @@ class Board:
     def doubt(self, entry: Entry, problem: str) -> None:
         """Note that nobody knows whether a song was paid for."""
         entry.doubt = problem
-        entry.end(State.UNCERTAIN)
-        self._note(entry)
+        self._end(entry, State.UNCERTAIN)
+
+    def _end(self, entry: Entry, state: State) -> None:
+        """Note how a song ended; that an earlier run knew it already is no news."""
+        known = entry.earlier and entry.state is state
+        entry.end(state)
+        self.version += 1
+        if not known:
+            self.changed(entry)

@@ -17,15 +17,19 @@ def estimate(songs: int, price: float | None, balance: float | None) -> str:
     """
     parts = [f"{songs} {'song' if songs == 1 else 'songs'} to pay for"]
     if songs and price is not None:
-        parts.append(f"about {songs * price:g} credits at {price:g} each")
+        parts.append(f"about {_credits(songs * price)} credits at {_credits(price)} each")
     elif songs:
         parts.append("at a price that is not known here: --price gives one")
     if balance is not None:
-        parts.append(f"of {balance:g} credits in the account")
+        parts.append(f"of {_credits(balance)} credits in the account")
     text = ", ".join(parts)
     if price is not None and balance is not None and songs * price > balance:
         text += ", which is not enough"
     return text
+
+
+def _credits(amount: float) -> str:
+    return f"{amount:,.2f}".removesuffix(".00")
 
 
 def learned_price(before: float | None, after: float | None, songs: int) -> float | None:

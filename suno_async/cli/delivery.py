@@ -1,7 +1,7 @@
 """From jobs to files: follow the jobs of a run, and save the tracks of each that ends."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from contextlib import aclosing
 from datetime import UTC, datetime
 
@@ -115,9 +115,19 @@ def _note_task(board: Board, entry: Entry, job: Job) -> None:
         board.reach(entry, event.stage, max(after_s, 0.0))
 
 
-def note_earlier(board: Board, entry: Entry, job: Job) -> None:
-    """Note what an earlier run has found out of a song, before this one begins."""
-    entry.earlier = job.state in {JobState.COMPLETE, JobState.FAILED, JobState.ABANDONED}
+def note_earlier(board: Board, entry: Entry, job: Job, saved: Container[str]) -> None:
+    """Note what an earlier run has found out of a song, before this one begins.
+
+    Args:
+        board: The songs.
+        entry: The song.
+        job: How its job stands.
+        saved: The tasks of which files were saved.
+    """
     _note_task(board, entry, job)
-    if job.state is JobState.RUNNING:
-        entry.state = State.RUNNING
+    if job.state is JobState.COMPLETE and job.task_id in saved:
+        entry.earlier, entry.state = True, State.SAVED
+    elif job.state in {JobState.FAILED, JobState.ABANDONED}:
+        entry.earlier, entry.state = True, State.FAILED
+    elif job.state is JobState.UNCERTAIN:
+        entry.earlier, entry.state = True, State.UNCERTAIN

@@ -69,14 +69,13 @@ def number_rows(listed: Sequence[Row | Problem], known: Iterable[RunRow]) -> Num
         known: What the folder has.
     """
     jobs = {row.key: row for row in known if row.key}
-    numbers = _Numbers(row.number for row in jobs.values())
+    numbers = _numbers(listed, jobs)
     rows: list[RunRow] = []
     new: dict[str, RunRow] = {}
-    for row in listed:
-        before = jobs.pop(row.key, None) if isinstance(row, Row) else None
-        number = before.number if before is not None else numbers.take(row.position + 1)
+    for row, number in zip(listed, numbers, strict=True):
         rows.append(_run_row(row, number))
-        if before is None and isinstance(row, Row) and row.source:
+        known_before = isinstance(row, Problem) or jobs.pop(row.key, None) is not None
+        if not known_before and row.source:
             new[row.source] = rows[-1]
     dropped = [row for row in jobs.values() if row.asked]
     changed = tuple((row, new[row.source]) for row in dropped if row.source in new)
@@ -85,20 +84,17 @@ def number_rows(listed: Sequence[Row | Problem], known: Iterable[RunRow]) -> Num
     return Numbered(tuple(sorted(rows, key=lambda row: row.number)), changed, gone)
 
 
-class _Numbers:
-    """Numbers that no row has."""
-
-    def __init__(self, taken: Iterable[int]) -> None:
-        self._taken = set(taken)
-        self._free = count(max(self._taken, default=0) + 1)
-
-    def take(self, wanted: int) -> int:
-        """Take the wanted number, or one behind all others."""
-        number = wanted
-        while number in self._taken:
-            number = next(self._free)
-        self._taken.add(number)
-        return number
+def _numbers(listed: Sequence[Row | Problem], jobs: Mapping[str, RunRow]) -> list[int]:
+    """Give the rows their numbers: known ones, then free places, then numbers behind all others."""
+    taken = {row.number for row in jobs.values()}
+    numbers: dict[int, int] = {}
+    for row in listed:
+        if isinstance(row, Row) and row.key in jobs:
+            numbers[row.position] = jobs[row.key].number
+        elif row.position + 1 not in taken:
+            numbers[row.position] = row.position + 1
+    behind = count(max(taken.union(numbers.values()), default=0) + 1)
+    return [numbers[row.position] if row.position in numbers else next(behind) for row in listed]
 
 
 def _run_row(row: Row | Problem, number: int) -> RunRow:

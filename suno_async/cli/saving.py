@@ -61,7 +61,7 @@ class Saving:
 
     async def save(self, entry: Entry, tracks: Sequence[Track]) -> None:
         """Save the tracks of a task that is complete."""
-        self._board.move(entry, State.SAVING)
+        self._begin(entry)
         problems = await self._download(entry, tracks)
         if problems:
             self._board.fail(entry, f"the download failed: {problems[0]}")
@@ -76,13 +76,17 @@ class Saving:
         tracks = error.tracks if isinstance(error, GenerationFailed) else ()
         problem, more = sentence(error), may_still_give(error)
         if tracks:
-            self._board.move(entry, State.SAVING)
+            self._begin(entry)
             problems = await self._download(entry, tracks)
             saved = len(tracks) - len(problems)
             problem += f"; {saved} finished before that and saved" if saved else ""
             more = more or bool(problems)
         self._board.fail(entry, problem, retrievable=more)
         await self._furnish(entry)
+
+    def _begin(self, entry: Entry) -> None:
+        if not (entry.earlier and entry.ended):
+            self._board.move(entry, State.SAVING)
 
     async def _download(self, entry: Entry, tracks: Sequence[Track]) -> list[str]:
         """Download tracks; return what went wrong with which of them."""

@@ -194,6 +194,7 @@ class SongRun:
             pass
 
     def _add_entries(self, rows: Sequence[RunRow], jobs: Mapping[str, Job], orders: Orders) -> None:
+        saved = {task_id for task_id, _ in self.folder.db.saved()} if jobs else set[str]()
         for row in rows:
             job = jobs.get(row.key)
             never_sent = job is None or job.state is JobState.CANCELLED or row in orders.cancel
@@ -204,7 +205,7 @@ class SongRun:
             if row.key:
                 self._entries[row.key] = entry
             if job is not None and row not in orders.again:
-                note_earlier(self._board, entry, job)
+                note_earlier(self._board, entry, job, saved)
 
     def _tell_changes(self, numbered: Numbered, jobs: Mapping[str, Job]) -> None:
         for old, new in numbered.changed[:_NAMED]:

@@ -8,8 +8,8 @@ from suno_async.cli.cost import estimate, learned_price
 @pytest.mark.parametrize(
     ("songs", "price", "balance", "said"),
     [
-        (28, 10.0, 1000.0, "28 songs to pay for, about 280 credits at 10 each, of 1000 credits"),
-        (1, 12.5, None, "1 song to pay for, about 12.5 credits at 12.5 each"),
+        (28, 10.0, 1000.0, "28 songs to pay for, about 280 credits at 10 each, of 1,000 credits"),
+        (1, 12.5, None, "1 song to pay for, about 12.50 credits at 12.50 each"),
         (3, None, 40.0, "3 songs to pay for, at a price that is not known here: --price gives one"),
         (5, 10.0, 49.0, "in the account, which is not enough"),
         (0, None, None, "0 songs to pay for"),

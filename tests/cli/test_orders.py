@@ -1,6 +1,7 @@
 """What is to be done with the rows of a run before it goes on."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from attrs import evolve
@@ -19,7 +20,7 @@ def row(number: int = 1, *, asked: bool = True) -> RunRow:
 
 
 def orders(
-    state: JobState | None, *, paid: bool = False, asked: bool = True, **decided: bool
+    state: JobState | None, *, paid: bool = False, asked: bool = True, **decided: Any
 ) -> Orders:
     """Give the orders for one row whose job is in a state."""
     job = {} if state is None else {"key-1": KnownJob(state, "task" if paid else None)}
