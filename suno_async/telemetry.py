@@ -57,7 +57,6 @@ submits is answered long before its task ends, and a child would keep its trace 
 A re-attached task is linked to the span in which its first reader came.
 """
 
-import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -122,6 +121,9 @@ MOST_REMEMBERED = 10_000
 _CALLS_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _WAITS_S = (0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
 _TASKS_S = (5.0, 10.0, 20.0, 30.0, 45.0, 60.0, 90.0, 120.0, 180.0, 300.0, 600.0, 1800.0, 7200.0)
+
+# seconds, bytes and credits beyond this are nobody's, and more than some exporters can write
+_MOST = 1e15
 
 _MODELS = frozenset(model.value for model in Model)
 
@@ -420,8 +422,8 @@ def _record(histogram: Histogram, seconds: object, attributes: Attributes) -> No
 
 
 def _number(value: object) -> float | None:
-    """Take a number that can be measured: finite, and not less than zero."""
-    return value if isinstance(value, int | float) and 0 <= value < math.inf else None
+    """Take a number that can be measured: neither less than zero, nor endless, nor NaN."""
+    return value if isinstance(value, int | float) and 0 <= value <= _MOST else None
 
 
 def _model(value: object) -> str | None:
