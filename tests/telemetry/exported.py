@@ -76,7 +76,7 @@ class Exported:
 
 def context_of(span: ReadableSpan) -> SpanContext:
     """Give the context of a span, which every span has."""
-    context: SpanContext | None = span.get_span_context()  # type: ignore[no-untyped-call]  # the SDK's
+    context: SpanContext | None = span.get_span_context()
     assert context is not None
     return context
 
