@@ -130,21 +130,24 @@ async def test_who_reads_a_task_again_is_told_as_its_reader(sandbox: Sandbox, to
     assert told.where(Watched, Left) == {("Watched", "reader"), ("Left", "reader")}
 
 
-async def test_what_a_callback_proves_is_told_where_it_belongs(told: Told) -> None:
+@pytest.mark.parametrize("patience_s", [60, 0.01], ids=["in time", "late"])
+async def test_what_a_callback_proves_is_told_where_it_belongs(
+    told: Told, patience_s: float
+) -> None:
     """Not in the context of the web request that brought the callback."""
     async with (
         Sandbox(time_scale=0, submissions_per_window=None, callbacks=False) as sandbox,
         by_itself() as receiver,
-        observed(sandbox, told, receiver=receiver) as suno,
+        observed(sandbox, told, receiver=receiver, reconcile_for=patience_s) as suno,
     ):
         sandbox.inject(Call.SUBMIT, DropAfter())
         call = asyncio.create_task(generating("lost", suno))
         await until(lambda: suno.stats().uncertain)
-        call.cancel()
-        await asyncio.wait({call})
+        await asyncio.wait({call}, timeout=0.1)
         url = str((sandbox.submissions[0].body or {})["callBackUrl"])
         await post(url, callback("text", sandbox.ledger[0].task_id))
         await until(lambda: suno.stats().found)
+    await asyncio.gather(call, return_exceptions=True)
     assert told.where(Uncertain, Found) == {("Uncertain", "lost"), ("Found", "lost")}
 
 
