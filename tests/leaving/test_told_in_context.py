@@ -98,7 +98,7 @@ async def test_leaving_tells_the_ends_where_they_belong(sandbox: Sandbox, told: 
     async with observed(sandbox, told) as suno:
         calls = [asyncio.create_task(generating(name, suno)) for name in ("one", "other")]
         await until(lambda: suno.stats().watched == 2)
-    await asyncio.wait(calls)
+    await asyncio.gather(*calls, return_exceptions=True)
     assert told.where(Ended) == {("Ended", "one"), ("Ended", "other")}
 
 
@@ -110,7 +110,7 @@ async def test_a_submission_that_is_cut_off_is_told_where_it_belongs(
         sandbox.inject(Call.SUBMIT, Delay(60))
         call = asyncio.create_task(generating("one", suno))
         await until(lambda: suno.stats().sent)
-    await asyncio.wait([call])
+    await asyncio.gather(call, return_exceptions=True)
     assert told.where(Sent, Uncertain) == {("Sent", "one"), ("Uncertain", "one")}
 
 

@@ -4,7 +4,7 @@ import attrs
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
-from suno_async import observe
+from suno_async import FixedInterval, observe
 from suno_async.sandbox import Call, EnvelopeError, Sandbox
 from tests.world import EAGER, session_for, song
 
@@ -17,7 +17,9 @@ async def test_structlog_is_told_in_the_callers_context(sandbox: Sandbox) -> Non
         log.info(type(what).__name__, about=attrs.asdict(what, recurse=False))
 
     with structlog.testing.capture_logs([structlog.contextvars.merge_contextvars]) as lines:
-        async with session_for(sandbox, observers=[to_structlog]) as suno:
+        async with session_for(
+            sandbox, cadence=FixedInterval(0.01), observers=[to_structlog]
+        ) as suno:
             with structlog.contextvars.bound_contextvars(request_id="r-1"):
                 details = await suno.generate(song())
     events = [line["event"] for line in lines]
@@ -51,7 +53,9 @@ async def test_prometheus_counts_and_times(sandbox: Sandbox) -> None:
                 pass
 
     sandbox.inject(Call.SUBMIT, EnvelopeError(429))
-    async with session_for(sandbox, retry=EAGER, observers=[to_prometheus]) as suno:
+    async with session_for(
+        sandbox, retry=EAGER, cadence=FixedInterval(0.01), observers=[to_prometheus]
+    ) as suno:
         await suno.generate(song())
     value = registry.get_sample_value
     assert value("suno_submissions_total", {"verdict": "accepted"}) == 1

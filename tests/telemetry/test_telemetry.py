@@ -318,7 +318,7 @@ async def test_leaving_the_session_ends_the_spans(sandbox: Sandbox, exported: Ex
         await until(lambda: suno.stats().watched == 4)
         assert exported.watches == []
         assert exported.values("suno.client.active_tasks") == {(): 4}
-    await asyncio.wait(calls)
+    await asyncio.gather(*calls, return_exceptions=True)
     assert [shown(watch)["suno.outcome"] for watch in exported.watches] == ["left"] * 4
     assert {watch.status.status_code for watch in exported.watches} == {StatusCode.UNSET}
     assert exported.values("suno.client.active_tasks") == {(): 0}
