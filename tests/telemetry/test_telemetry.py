@@ -5,6 +5,7 @@ import math
 import re
 import subprocess
 import sys
+from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -341,6 +342,18 @@ async def test_a_task_that_nobody_reads_has_no_open_span(
         assert repr(exported.telemetry) == "<Telemetry of 0 tasks>"
 
 
+async def test_leaving_a_batch_ends_its_spans(sandbox: Sandbox, exported: Exported) -> None:
+    """Its tasks go on at the service, and nobody reads them any more."""
+    sandbox.script(TaskScript(), *[TaskScript(stages=())] * 4)
+    async with observed(sandbox, exported, max_concurrent_submissions=1) as suno:
+        async with aclosing(suno.generate_many([song()] * 5)) as outcomes:
+            assert (await anext(outcomes)).ok
+            await until(lambda: len(sandbox.ledger) == 5 and suno.stats().watched == 4)
+        outcomes_of = [shown(watch)["suno.outcome"] for watch in exported.watches]
+        assert sorted(outcomes_of) == ["complete", *["left"] * 4]
+        assert exported.values("suno.client.active_tasks") == {(): 0}
+
+
 async def test_an_expired_task_fails_its_span(world: World, exported: Exported) -> None:
     """Fourteen days after its submission."""
     since = world.clock.now() - timedelta(days=14, seconds=-5)
@@ -431,6 +444,8 @@ async def test_bytes_and_credits_are_measured(
         details = await suno.generate(song())
         paths = await suno.download_all(details, tmp_path)
         balance = await suno.credits()
+    # a gauge is told once
+    assert exported.values("suno.account.credits") == {(): balance}
     assert exported.values("suno.client.io", "network.io.direction") == {
         ("transmit",): 1004,
         ("receive",): sum(path.stat().st_size for path in paths),
@@ -439,7 +454,6 @@ async def test_bytes_and_credits_are_measured(
         ("transmit",): 1,
         ("receive",): len(paths),
     }
-    assert exported.values("suno.account.credits") == {(): balance}
 
 
 # --- what is promised -----------------------------------------------------------------------------
