@@ -175,7 +175,7 @@ async def test_ages_and_waits_are_told(sandbox: Sandbox, told: Told) -> None:
             assert min(one.slot_s, one.window_s, one.pause_s) >= 0
         elif isinstance(one, Accepted | StageReached | Ended):
             assert one.seconds is not None
-            assert 0 <= one.seconds < 5
+            assert one.seconds >= 0
 
 
 FIRST, SECOND = Polled("one", 0.0), Polled("other", 0.0)
