@@ -15,11 +15,16 @@ from statistics import median
 from typing import Any
 
 import aiohttp
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
 from benchmarks import report
 from benchmarks.sandbox_server import KEY, STAGES_S
 from suno_async import AddInstrumentalRequest, FixedInterval, SunoSession
 from suno_async.observe import Accepted
+from suno_async.telemetry import Telemetry
 
 TASKS = 1000
 IN_FLIGHT = 500
@@ -61,6 +66,21 @@ async def observed(base_url: str, tasks: int) -> None:
     assert told[Accepted] == tasks
 
 
+async def exported(base_url: str, tasks: int) -> None:
+    """Use the library with `Telemetry` on the SDK, whose exporters throw everything away."""
+    tracers = TracerProvider(shutdown_on_exit=False)
+    tracers.add_span_processor(BatchSpanProcessor(_Nowhere()))
+    meters = MeterProvider([InMemoryMetricReader()], shutdown_on_exit=False)
+    await generate_many(base_url, tasks, [Telemetry(tracers, meters)])
+    tracers.shutdown()
+    meters.shutdown()
+
+
+class _Nowhere(SpanExporter):
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        return SpanExportResult.SUCCESS
+
+
 async def by_hand(base_url: str, tasks: int) -> None:
     """Use plain aiohttp."""
     slots, room = asyncio.Semaphore(SUBMISSIONS), asyncio.Semaphore(IN_FLIGHT)
@@ -95,6 +115,7 @@ WAYS: dict[str, Callable[[str, int], Awaitable[None]]] = {
     "control": by_hand,
     "generate_many": generate_many,
     "one observer": observed,
+    "OpenTelemetry": exported,
 }
 
 

@@ -169,10 +169,11 @@ class Answers:
             if watch.ending is None and watch.details is not None:
                 self._on_complete(watch.details.tracks)
         if self._observers:
+            age_s = self._clock.monotonic() - watch.zero_s if watch.dated else None
             for event in watch.events[reached:]:
-                self._observers.tell(StageReached(event))
+                self._observers.tell(StageReached(event, age_s))
             if ends:
-                self._observers.tell(Ended(watch.task_id, watch.details, watch.ending))
+                self._observers.tell(Ended(watch.task_id, watch.details, watch.ending, age_s))
         for reader in watch.readers:
             reader.notify(watch)
 

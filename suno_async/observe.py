@@ -5,6 +5,7 @@ import inspect
 import logging
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
+from contextvars import Context, copy_context
 from datetime import datetime
 from pathlib import Path
 from typing import TypeAlias, cast
@@ -24,10 +25,16 @@ class Sent:
     Attributes:
         request: What is asked.
         attempt: How often it has been sent or tried to be sent, this time included; from 1.
+        slot_s: How many seconds it waited for a slot before this attempt.
+        window_s: How many seconds it then waited for a place in the window.
+        pause_s: How many seconds it then waited for the end of a pause.
     """
 
     request: AddInstrumentalRequest
     attempt: int
+    slot_s: float = field(default=0.0, eq=False)
+    window_s: float = field(default=0.0, eq=False)
+    pause_s: float = field(default=0.0, eq=False)
 
 
 @frozen
@@ -39,12 +46,16 @@ class Accepted:
         request: What was asked.
         submitted_at: When it was sent (aware, UTC).
         awaited: Whether its caller still waits; False when it was cancelled meanwhile.
+        attempt: Which attempt it was, from 1.
+        seconds: How long ago it was sent; None when that is not known.
     """
 
     task_id: str
     request: AddInstrumentalRequest
     submitted_at: datetime
     awaited: bool = True
+    attempt: int = field(default=1, eq=False)
+    seconds: float | None = field(default=None, eq=False)
 
 
 @frozen
@@ -56,12 +67,16 @@ class Refused:
         error: Why.
         verdict: `not sent`, `took nothing` or `refused`.
         retry_in_s: Seconds until it is sent again; None when it is given up.
+        attempt: Which attempt it was, from 1.
+        seconds: How long ago it was sent; None when this attempt sent nothing.
     """
 
     request: AddInstrumentalRequest
     error: SunoError
     verdict: str
     retry_in_s: float | None = None
+    attempt: int = field(default=1, eq=False)
+    seconds: float | None = field(default=None, eq=False)
 
 
 @frozen
@@ -71,10 +86,14 @@ class Uncertain:
     Attributes:
         request: What was asked.
         error: What its caller gets, unless a callback proves the task first.
+        attempt: Which attempt it was, from 1.
+        seconds: How long ago it was sent; None when that is not known.
     """
 
     request: AddInstrumentalRequest
     error: SubmissionUncertain
+    attempt: int = field(default=1, eq=False)
+    seconds: float | None = field(default=None, eq=False)
 
 
 @frozen
@@ -86,12 +105,44 @@ class Found:
         request: What was asked.
         submitted_at: When it was sent (aware, UTC).
         awaited: Whether its caller still waits and gets the task.
+        attempt: Which attempt it was, from 1.
+        seconds: How long ago it was sent; None when that is not known.
     """
 
     task_id: str
     request: AddInstrumentalRequest
     submitted_at: datetime
     awaited: bool = False
+    attempt: int = field(default=1, eq=False)
+    seconds: float | None = field(default=None, eq=False)
+
+
+@frozen
+class Watched:
+    """A watch began: the first reader of a task came, or the first after the last one left.
+
+    Attributes:
+        task_id: The task.
+        submitted_at: When it was submitted (aware, UTC); None when nobody knows.
+        model: Its model; empty when nobody knows.
+        fresh: Whether this session submitted it; False when it was re-attached.
+    """
+
+    task_id: str
+    submitted_at: datetime | None = None
+    model: str = ""
+    fresh: bool = False
+
+
+@frozen
+class Left:
+    """The last reader of a task left before its end; the task goes on at the service.
+
+    Attributes:
+        task_id: The task.
+    """
+
+    task_id: str
 
 
 @frozen
@@ -115,9 +166,11 @@ class StageReached:
 
     Attributes:
         event: The stage and its tracks.
+        seconds: How long after the submission it was seen; None when nobody knows.
     """
 
     event: StageEvent
+    seconds: float | None = field(default=None, eq=False)
 
 
 @frozen
@@ -128,11 +181,13 @@ class Ended:
         task_id: The task.
         details: The answer that ended it; None when none did.
         error: Why it did not become complete; None when it did.
+        seconds: How long after the submission; None when nobody knows.
     """
 
     task_id: str
     details: TaskDetails | None = None
     error: SunoError | None = None
+    seconds: float | None = field(default=None, eq=False)
 
 
 @frozen
@@ -146,6 +201,17 @@ class Paused:
 
     seconds: float
     error: SunoError
+
+
+@frozen
+class Balance:
+    """The account's balance was asked for.
+
+    Attributes:
+        credits: How many credits are left.
+    """
+
+    credits: float
 
 
 @frozen
@@ -203,10 +269,13 @@ Observation: TypeAlias = (
     | Refused
     | Uncertain
     | Found
+    | Watched
     | Polled
     | StageReached
+    | Left
     | Ended
     | Paused
+    | Balance
     | Uploaded
     | Downloading
     | Downloaded
@@ -266,8 +335,10 @@ class Observers:
     """Tells every observer of everything, one thing after the other.
 
     What an observer causes by itself while it is told is told afterwards, so that all of them
-    see the same order. One that raises is logged and disturbs nothing. It is false when nobody
-    observes: then nothing has to be made for it.
+    see the same order, each in the context in which it happened. What becomes of a submission or a
+    watch happens in a copy of the context in which it was submitted or re-attached. An observer
+    that raises is logged and disturbs nothing. It is false when nobody observes:
+    then nothing has to be made for it.
 
     Args:
         observers: Plain functions of one argument.
@@ -278,7 +349,7 @@ class Observers:
 
     def __init__(self, observers: Iterable[Observer] = ()) -> None:
         self._observers = _checked(observers)
-        self._untold: deque[Observation] = deque()
+        self._untold: deque[tuple[Observation, Context | None]] = deque()
         self._telling = False
 
     def __bool__(self) -> bool:
@@ -300,17 +371,23 @@ class Observers:
 
     def tell(self, observation: Observation) -> None:
         """Tell what has happened; never raises."""
-        self._untold.append(observation)
+        self._untold.append((observation, copy_context() if self._telling else None))
         if self._telling:
             return
         self._telling = True
         try:
             while self._untold:
-                told = self._untold.popleft()
-                for observer in self._observers:
-                    _tell(observer, told)
+                told, context = self._untold.popleft()
+                if context is None:
+                    self._tell_all(told)
+                else:
+                    context.run(self._tell_all, told)
         finally:
             self._telling = False
+
+    def _tell_all(self, told: Observation) -> None:
+        for observer in self._observers:
+            _tell(observer, told)
 
 
 def _checked(observers: Iterable[Observer]) -> tuple[Observer, ...]:

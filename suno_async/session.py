@@ -28,7 +28,7 @@ from suno_async.models import (
     TaskDetails,
     Track,
 )
-from suno_async.observe import Counts, Observer, Observers, SessionStats
+from suno_async.observe import Balance, Counts, Observer, Observers, SessionStats
 from suno_async.owner import Owner
 from suno_async.reading import LARGEST_FILE_BYTES
 from suno_async.retry import RetryPolicy, SharedPause, persist
@@ -531,9 +531,12 @@ class SunoSession:
             ProtocolError: No readable answer came.
         """
         self._check_open()
-        return await self._owner.run(
+        left = await self._owner.run(
             persist(self._ask_credits, policy=self._policy, clock=self._clock, pause=self._pause)
         )
+        if self._observers:
+            self._observers.tell(Balance(left))
+        return left
 
     async def _ask_credits(self) -> float:
         return read_credits(await self._transport.get(CREDITS_PATH))

@@ -92,6 +92,11 @@ def _eagerness(weights: Weights) -> float:
     return weights[0]
 
 
+def in_context(watch: Watch) -> Context:
+    """Give a copy of a watch's context, to tell something of its task in."""
+    return watch.context.copy() if watch.context is not None else copy_context()
+
+
 class Contexts:
     """Captures context variables for watches; those that are alike share one object."""
 

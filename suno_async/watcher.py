@@ -19,14 +19,14 @@ from suno_async.errors import SessionClosed, SunoError
 from suno_async.limits import AccountLimits
 from suno_async.look import Look
 from suno_async.models import CallbackNotice, TaskDetails
-from suno_async.observe import Counts, Observers
+from suno_async.observe import Counts, Left, Observers, Watched
 from suno_async.owner import Owner
 from suno_async.pace import Pace
 from suno_async.pollers import PATH, Pollers
 from suno_async.progress import name_task
 from suno_async.retry import RetryPolicy, SharedPause
 from suno_async.transport import Transport
-from suno_async.watch import Contexts, Expectation, Reader, Seen, Watch
+from suno_async.watch import Contexts, Expectation, Reader, Seen, Watch, in_context
 
 __all__ = ["PATH", "Expectation", "Reader", "Watch", "Watcher"]
 
@@ -65,6 +65,7 @@ class Watcher:
         self._policy = policy
         self._clock = clock
         self._owner = owner
+        self._observers = observers
         self._pace = Pace(cadence, self._look_at_spared)
         self._answers = Answers(self._pace, pause, policy, clock, observers, counts, on_complete)
         self._pollers = Pollers(
@@ -129,8 +130,13 @@ class Watcher:
             raise SessionClosed(watch.task_id)
         if watch.context is None:
             watch.context = self._contexts.capture()
-        self._answers.watched += not watch.readers
+        begins = not watch.readers
+        self._answers.watched += begins
         watch.readers = (*watch.readers, reader)
+        if begins and self._observers:
+            since = watch.submitted_at if watch.dated else None
+            told = Watched(watch.task_id, since, watch.model, watch.fresh)
+            in_context(watch).run(self._observers.tell, told)
         self._pollers.put(watch, self._pace.first_gap_s(watch, self._clock.monotonic()))
 
     def unsubscribe(self, watch: Watch, reader: Reader) -> None:
@@ -139,6 +145,8 @@ class Watcher:
         watch.readers = tuple(other for other in watch.readers if other is not reader)
         if had_readers and not watch.readers and not watch.done:
             self._answers.watched -= 1
+            if self._observers:
+                in_context(watch).run(self._observers.tell, Left(watch.task_id))
             self._pollers.rest(watch)
 
     def follow(self, watch: Watch, expectation: Expectation) -> None:
@@ -222,5 +230,5 @@ class Watcher:
         self._pollers.close()
         for watch in list(self._watches.values()):
             if watch.readers and not watch.done:
-                self._answers.end(watch, SessionClosed(watch.task_id))
+                in_context(watch).run(self._answers.end, watch, SessionClosed(watch.task_id))
         await self._pollers.aclose()

@@ -10,7 +10,10 @@ import pytest
 import suno_async
 
 ROOT = Path(__file__).parent.parent
-EXTRAS = ["typer", "rich", "jinja2", "click", "dbos", "pytest", "hypothesis", "fastapi", "uvicorn"]
+EXTRAS = [
+    *("typer", "rich", "jinja2", "click", "dbos", "opentelemetry"),
+    *("pytest", "hypothesis", "fastapi", "uvicorn"),
+]
 
 
 def after_import(report: str, before: str = "pass") -> object:
@@ -36,7 +39,7 @@ def test_invariant_10_no_extra_is_imported() -> None:
     assert not {name.partition(".")[0] for name in loaded} & set(EXTRAS)
     rooms = {name for name in loaded if name.startswith("suno_async.")}
     assert not {room for room in rooms if room.split(".")[1] in {"cli", "sandbox", "durable"}}
-    assert "suno_async.pytest_plugin" not in rooms
+    assert not rooms & {"suno_async.pytest_plugin", "suno_async.telemetry"}
 
 
 def test_invariant_10_nothing_is_started() -> None:
@@ -59,7 +62,7 @@ sys.addaudithook(hook)
     assert after_import("[e for e in seen if e != 'socket.gethostname']", watch) == []
 
 
-@pytest.mark.parametrize("extra", ["orjson", "typer", "rich", "dbos"])
+@pytest.mark.parametrize("extra", ["orjson", "typer", "rich", "dbos", "opentelemetry"])
 def test_invariant_10_no_extra_is_needed(extra: str) -> None:
     """Invariant 10: the library works where an extra is not installed."""
     report = 'suno_async.to_json(suno_async.Track(id="x"))'

@@ -28,6 +28,8 @@ PATH = "/api/v1/generate/add-instrumental"
 # how long a submission that is under way may still take when the session is left
 LAST_WAIT_S = 0.4
 
+NO_WAIT = (0.0, 0.0, 0.0)
+
 _LEFT = "the session was left before the answer came"
 
 
@@ -51,10 +53,14 @@ class Turn:
 
     Args:
         limits: Where they were taken; None when nothing is to be sent.
+
+    Attributes:
+        waited_s: How many seconds were waited for the slot, the place, and the end of a pause.
     """
 
     def __init__(self, limits: AccountLimits | None) -> None:
         self._limits = limits
+        self.waited_s: tuple[float, float, float] = NO_WAIT
 
     def end(self, *, arrived: bool) -> None:
         """Give them back; again, it does nothing."""
@@ -172,11 +178,13 @@ class PaidCall:
         if ending.verdict in {Verdict.ACCEPTED, Verdict.UNCERTAIN}:
             return
         if isinstance(error, SunoError) and not isinstance(error, SessionClosed):
-            self._around.reports.refused(
+            self._tasks.report(
+                self._around.reports.refused,
                 self.request,
                 error,
                 ending.verdict,
                 self._attempt,
+                self._tasks.since_sent_s if self.sent else None,
                 retry_in_s,
                 awaited=self._tasks.awaited,
             )
@@ -217,9 +225,11 @@ class PaidCall:
     def _handed_out(self) -> None:
         """Take note that from here on the request may cost money."""
         self._tasks.sent_at = self._around.clock.now()
+        self._tasks.sent_s = self._around.clock.monotonic()
         if self.expectation is not None:
             self.expectation.keep()
-        self._around.reports.sent(self.request, self._attempt)
+        waited_s = self._turn.waited_s if self._turn is not None else NO_WAIT
+        self._tasks.report(self._around.reports.sent, self.request, self._attempt, waited_s)
 
     async def _judge(self, answer: Answer | None, failure: SunoError | None) -> None:
         verdict, error, task_id = self._proved(answer, failure)
@@ -287,7 +297,8 @@ class PaidCall:
         error = SubmissionUncertain(self.request.title, reason, self._tasks.sent_at)
         error.__cause__ = cause
         self._tasks.error, self._settled = error, True
-        self._around.reports.uncertain(self.request, error, cause, self._attempt)
+        about = (self.request, error, cause, self._attempt, self._tasks.since_sent_s)
+        self._tasks.report(self._around.reports.uncertain, *about)
         return error
 
     async def _reconciled(self, error: SubmissionUncertain) -> str | None:

@@ -23,11 +23,13 @@ class Reports:
         self._observers = observers
         self._counts = counts
 
-    def sent(self, request: AddInstrumentalRequest, attempt: int) -> None:
-        """Tell that a body is being handed to a connection."""
+    def sent(
+        self, request: AddInstrumentalRequest, attempt: int, waited_s: tuple[float, float, float]
+    ) -> None:
+        """Tell that a body is being handed to a connection, after these waits for its turn."""
         self._counts.sent += 1
         if self._observers:
-            self._observers.tell(Sent(request, attempt))
+            self._observers.tell(Sent(request, attempt, *waited_s))
 
     def task(
         self,
@@ -35,6 +37,7 @@ class Reports:
         task_id: str,
         sent_at: datetime,
         attempt: int,
+        seconds: float | None,
         *,
         awaited: bool,
         by_callback: bool,
@@ -49,7 +52,7 @@ class Reports:
         self._counts.found += by_callback
         if self._observers:
             kind = Found if by_callback else Accepted
-            self._observers.tell(kind(task_id, request, sent_at, awaited))
+            self._observers.tell(kind(task_id, request, sent_at, awaited, attempt, seconds))
 
     @staticmethod
     def unclaimed(request: AddInstrumentalRequest, task_id: str) -> None:
@@ -68,13 +71,14 @@ class Reports:
         error: SubmissionUncertain,
         cause: SunoError | None,
         attempt: int,
+        seconds: float | None,
     ) -> None:
         """Tell that nobody knows what became of a submission."""
         self._counts.uncertain += 1
         code = cause.code if isinstance(cause, ApiError) else None
         _log.warning("%s", error, extra={"code": code, "attempt": attempt})
         if self._observers:
-            self._observers.tell(Uncertain(request, error))
+            self._observers.tell(Uncertain(request, error, attempt, seconds))
 
     def refused(
         self,
@@ -82,6 +86,7 @@ class Reports:
         error: SunoError,
         verdict: Verdict,
         attempt: int,
+        seconds: float | None,
         retry_in_s: float | None,
         *,
         awaited: bool,
@@ -100,7 +105,8 @@ class Reports:
                 "the submission of %r was not taken: %s", request.title, error, extra=about
             )
         if self._observers:
-            self._observers.tell(Refused(request, error, verdict.value, retry_in_s))
+            told = Refused(request, error, verdict.value, retry_in_s, attempt, seconds)
+            self._observers.tell(told)
 
     @staticmethod
     def hook_failed(task_id: str, error: BaseException) -> None:

@@ -115,18 +115,22 @@ class Submitter:
             turn.end(arrived=False)  # others have the place while this one is held
 
     async def _next_turn(self, gate: Gate, patience: "_Patience") -> Turn:
-        limits, owner = self._limits, self._around.owner
+        limits, owner, clock = self._limits, self._around.owner, self._around.clock
         while (held := gate.held()) is not None:
             await owner.until(held)
+        began_s = clock.monotonic()
         await limits.slots.take(owner)
+        slot_s = clock.monotonic()
         try:
             await limits.window.enter(owner)
         except BaseException:
             limits.slots.give()
             raise
+        window_s = clock.monotonic()
         turn = Turn(limits)
         try:
             await self._around.pause.wait(patience.begin())
+            turn.waited_s = (slot_s - began_s, window_s - slot_s, clock.monotonic() - window_s)
             gate.permit()
             owner.check_open()
         except BaseException:

@@ -1,9 +1,11 @@
 """The tasks that one submission is known to have made, and who is told of them."""
 
 import asyncio
+from collections.abc import Callable
 from contextvars import copy_context
 from datetime import datetime
 from inspect import isawaitable
+from typing import Any
 
 from suno_async.errors import SubmissionUncertain, UnexpectedError
 from suno_async.models import AddInstrumentalRequest
@@ -27,6 +29,7 @@ class KnownTasks:
         taken: The task that the caller gets, once it is known.
         attempt: How often it was tried, the present attempt included.
         sent_at: When the body was handed out last (aware, UTC); None before that.
+        sent_s: The same on the monotonic clock.
         error: What the caller gets while nobody knows; late tasks are noted in it.
     """
 
@@ -35,6 +38,7 @@ class KnownTasks:
         self.taken: str | None = None
         self.attempt: int = 0
         self.sent_at: datetime | None = None
+        self.sent_s: float | None = None
         self.error: SubmissionUncertain | None = None
         self._request = request
         self._gate = gate
@@ -82,10 +86,19 @@ class KnownTasks:
 
     def _tell(self, task_id: str, *, by_callback: bool, awaited: bool) -> None:
         self._told.add(task_id)
-        about = (self._request, task_id, self._since(), self.attempt)
-        self._around.reports.task(*about, awaited=awaited, by_callback=by_callback)
+        about = (self._request, task_id, self._since(), self.attempt, self.since_sent_s)
+        self.report(self._around.reports.task, *about, awaited=awaited, by_callback=by_callback)
         if by_callback:
             self._gate.note(Verdict.ACCEPTED, None)
+
+    def report(self, tell: Callable[..., None], *about: Any, **more: Any) -> None:
+        """Tell something of the submission in its own context, whoever finds it out."""
+        self._context.copy().run(tell, *about, **more)
+
+    @property
+    def since_sent_s(self) -> float | None:
+        """How long ago the body was handed out last; None before that."""
+        return None if self.sent_s is None else self._around.clock.monotonic() - self.sent_s
 
     def _since(self) -> datetime:
         return self.sent_at or self._around.clock.now()
