@@ -1,79 +1,55 @@
 """The commands and their options."""
 
 import logging
+import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from suno_async import Model, VocalGender, __version__
+from suno_async.cli.options import (
+    OUT,
+    Abandon,
+    Adopt,
+    BaseUrl,
+    ConfirmAbove,
+    Interval,
+    Json,
+    MaxInFlight,
+    Name,
+    Out,
+    Price,
+    RetryFailed,
+    RetryUncertain,
+    SubmittedAt,
+    TaskIds,
+    Yes,
+    load_config,
+    service_of,
+)
+
+_NAMED_SHELLS = "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION"
+# a paragraph each: breaks within one would be kept
+_EPILOG = (
+    "Exit status: 0 when all was done, 1 when something failed, 2 after wrong usage, 128 and the "
+    "number of the signal that ended it.\n\n"
+    "Configuration: options count before the environment (APIKLEY_API_KEY, APIKLEY_BASE_URL), and "
+    "that before suno-async.toml, which is looked for in the current folder and then among the "
+    "user's configurations.\n\n"
+    "Example: suno-async demo"
+)
 
 app: typer.Typer = typer.Typer(
     name="suno-async",
     help="Generate accompaniments to vocal stems with the Apikley Suno API.",
     no_args_is_help=True,
-    add_completion=False,
+    epilog=_EPILOG,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-_Out = Annotated[Path, typer.Option("--out", "-o", help="The folder of the tracks.")]
-_BaseUrl = Annotated[
-    str | None, typer.Option(help="The service's address, to use a sandbox in its place.")
-]
-_Interval = Annotated[
-    float | None,
-    typer.Option(
-        help="Seconds between looks at a task; without it the library decides.", show_default=False
-    ),
-]
-_Name = Annotated[
-    str | None,
-    typer.Option(
-        help="How files are named: {number}, {line}, {title}, {letter}, {tags}, {model}, "
-        "{task_id}, {column:NAME}; '{number:02} {title} - {letter}' unless given.",
-        show_default=False,
-    ),
-]
-_MaxInFlight = Annotated[
-    int | None,
-    typer.Option(min=1, help="How many tasks run at a time.", show_default=False),
-]
-_Price = Annotated[
-    float | None,
-    typer.Option(
-        min=0,
-        help="What a song costs, in credits; else what it did in this folder.",
-        show_default=False,
-    ),
-]
-_ConfirmAbove = Annotated[
-    int, typer.Option(min=0, help="How many songs are paid for without asking.")
-]
-_Yes = Annotated[bool, typer.Option("--yes", "-y", help="Agree to the cost beforehand.")]
-_RetryUncertain = Annotated[
-    bool,
-    typer.Option(
-        "--retry-uncertain",
-        help="Submit rows again of which nobody knows whether they were paid for: they may be "
-        "paid for twice.",
-    ),
-]
-_RetryFailed = Annotated[
-    bool,
-    typer.Option(
-        "--retry-failed", help="Submit rows again whose tasks failed, and pay for them again."
-    ),
-]
-_Adopt = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="ROW=TASK_ID", help="Take a task of the account for that of an uncertain row."
-    ),
-]
-_Abandon = Annotated[bool, typer.Option("--abandon", help="Look no further after uncertain rows.")]
-_OUT = Path("accompaniments")
 
 
 def run() -> None:
@@ -82,7 +58,20 @@ def run() -> None:
         # a title must not fail on a terminal that cannot show it
         if reconfigure := getattr(stream, "reconfigure", None):
             reconfigure(errors="replace")
-    app(prog_name="suno-async")
+    _command()(prog_name="suno-async")
+
+
+def _command() -> Callable[..., Any]:
+    """Make the command; its options for shells take the shell's name.
+
+    Typer would go by the process that started the command instead, which may be no shell, or
+    another one than is asked for.
+    """
+    os.environ[_NAMED_SHELLS] = "1"
+    try:
+        return typer.main.get_command(app)
+    finally:
+        del os.environ[_NAMED_SHELLS]
 
 
 def _print_version(wanted: bool) -> None:
@@ -93,6 +82,14 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def _common(
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            help="The configuration file, in place of suno-async.toml.",
+            callback=load_config,
+            is_eager=True,
+        ),
+    ] = None,
     log: Annotated[
         Path | None, typer.Option(help="Append what the library logs, task ids too, to this file.")
     ] = None,
@@ -120,7 +117,7 @@ def demo(
     stem: Annotated[
         Path | None, typer.Option(help="A WAV file to accompany; without it one is sung.")
     ] = None,
-    out: _Out = _OUT,
+    out: Out = OUT,
     count: Annotated[int, typer.Option(min=1, help="How many songs.")] = 12,
 ) -> None:
     """See the whole job at work: needs no key, no credits and no network.
@@ -134,6 +131,7 @@ def demo(
 
 @app.command()
 def generate(
+    ctx: typer.Context,
     stem: Annotated[Path | None, typer.Option(help="The stem on this disk.")] = None,
     upload_url: Annotated[str | None, typer.Option(help="The stem's URL, if it has one.")] = None,
     title: Annotated[str | None, typer.Option(help="The title.")] = None,
@@ -166,22 +164,22 @@ def generate(
         str | None,
         typer.Option(help="The manifest's, such as cp1252, when it is not UTF-8 or UTF-16."),
     ] = None,
-    out: _Out = _OUT,
-    name: _Name = None,
-    max_in_flight: _MaxInFlight = None,
+    out: Out = OUT,
+    name: Name = None,
+    max_in_flight: MaxInFlight = None,
     dry_run: Annotated[
         bool,
         typer.Option("--dry-run", help="Check everything, show what would be paid for, and end."),
     ] = False,
-    price: _Price = None,
-    confirm_above: _ConfirmAbove = 20,
-    yes: _Yes = False,
-    retry_uncertain: _RetryUncertain = False,
-    retry_failed: _RetryFailed = False,
-    adopt: _Adopt = None,
-    abandon: _Abandon = False,
-    base_url: _BaseUrl = None,
-    interval: _Interval = None,
+    price: Price = None,
+    confirm_above: ConfirmAbove = 20,
+    yes: Yes = False,
+    retry_uncertain: RetryUncertain = False,
+    retry_failed: RetryFailed = False,
+    adopt: Adopt = None,
+    abandon: Abandon = False,
+    base_url: BaseUrl = None,
+    interval: Interval = None,
 ) -> None:
     """Generate songs and save both tracks of each. The key comes from APIKLEY_API_KEY.
 
@@ -195,7 +193,6 @@ def generate(
     """
     from suno_async.cli.generate import generate as command
     from suno_async.cli.orders import Decisions, read_adoptions
-    from suno_async.cli.service import Service
     from suno_async.cli.song_run import Options
 
     given: dict[str, Any] = {
@@ -220,23 +217,24 @@ def generate(
         yes=yes,
         dry_run=dry_run,
     )
-    command(given, manifest, out, Service(base_url, interval), options, encoding)
+    command(given, manifest, out, service_of(ctx, base_url, interval), options, encoding)
 
 
 @app.command()
 def resume(
-    folder: Annotated[Path, typer.Argument(help="The folder of the tracks.")] = _OUT,
-    name: _Name = None,
-    max_in_flight: _MaxInFlight = None,
-    price: _Price = None,
-    confirm_above: _ConfirmAbove = 20,
-    yes: _Yes = False,
-    retry_uncertain: _RetryUncertain = False,
-    retry_failed: _RetryFailed = False,
-    adopt: _Adopt = None,
-    abandon: _Abandon = False,
-    base_url: _BaseUrl = None,
-    interval: _Interval = None,
+    ctx: typer.Context,
+    folder: Annotated[Path, typer.Argument(help="The folder of the tracks.")] = OUT,
+    name: Name = None,
+    max_in_flight: MaxInFlight = None,
+    price: Price = None,
+    confirm_above: ConfirmAbove = 20,
+    yes: Yes = False,
+    retry_uncertain: RetryUncertain = False,
+    retry_failed: RetryFailed = False,
+    adopt: Adopt = None,
+    abandon: Abandon = False,
+    base_url: BaseUrl = None,
+    interval: Interval = None,
 ) -> None:
     """Go on with a run that was cut off, or decide about its rows; nothing is paid for twice.
 
@@ -244,7 +242,6 @@ def resume(
     """
     from suno_async.cli.generate import resume as command
     from suno_async.cli.orders import Decisions, read_adoptions
-    from suno_async.cli.service import Service
     from suno_async.cli.song_run import Options
 
     options = Options(
@@ -255,39 +252,90 @@ def resume(
         confirm_above=confirm_above,
         yes=yes,
     )
-    command(folder, Service(base_url, interval), options)
+    command(folder, service_of(ctx, base_url, interval), options)
 
 
 @app.command()
 def fetch(
-    task_ids: Annotated[list[str], typer.Argument(metavar="TASK_ID...", help="The tasks.")],
-    out: _Out = _OUT,
-    submitted_at: Annotated[
-        str | None,
-        typer.Option(
-            help="When the oldest was submitted, such as 2026-01-31T12:00:00Z (UTC without a zone)."
-        ),
-    ] = None,
-    base_url: _BaseUrl = None,
-    interval: _Interval = None,
+    ctx: typer.Context,
+    task_ids: TaskIds,
+    out: Out = OUT,
+    submitted_at: SubmittedAt = None,
+    base_url: BaseUrl = None,
+    interval: Interval = None,
 ) -> None:
     """Wait for tasks that were submitted earlier and save their tracks. It costs nothing.
 
-    Example: suno-async fetch 5c79be8e0123456789abcdef01234567 --out music
+    Example: suno-async fetch 63c2c9b5b143e2427b3ff5ab57ba27c2 --out music
     """
     from suno_async.cli.fetch import fetch as command
-    from suno_async.cli.service import Service
 
-    command(task_ids, out, Service(base_url, interval), submitted_at)
+    command(task_ids, out, service_of(ctx, base_url, interval), submitted_at)
+
+
+@app.command()
+def watch(
+    ctx: typer.Context,
+    task_ids: TaskIds,
+    submitted_at: SubmittedAt = None,
+    timeout: Annotated[
+        float | None, typer.Option(min=0, help="How many seconds to wait at the most.")
+    ] = None,
+    as_json: Json = False,
+    base_url: BaseUrl = None,
+    interval: Interval = None,
+) -> None:
+    """Print the stages of tasks and their URLs as they come. It saves and costs nothing.
+
+    Example: suno-async watch 63c2c9b5b143e2427b3ff5ab57ba27c2 --timeout 600
+    """
+    from suno_async.cli.watch import Watching
+    from suno_async.cli.watch import watch as command
+
+    watching = Watching(task_ids, submitted_at, timeout, as_json)
+    command(watching, service_of(ctx, base_url, interval))
+
+
+@app.command()
+def upload(
+    ctx: typer.Context,
+    files: Annotated[list[str], typer.Argument(metavar="FILE", help="The stems.")],
+    as_json: Json = False,
+    base_url: BaseUrl = None,
+) -> None:
+    """Upload stems and print the URLs to submit. It costs nothing.
+
+    Of several files each line has the path, a tab and the URL. Equal content is uploaded once.
+
+    Example: suno-async upload voice.wav
+    """
+    from suno_async.cli.upload import upload as command
+
+    command(files, service_of(ctx, base_url, None), as_json)
+
+
+@app.command()
+def credits(
+    ctx: typer.Context,
+    as_json: Json = False,
+    base_url: BaseUrl = None,
+) -> None:
+    """Print how many credits the account has.
+
+    Example: suno-async credits
+    """
+    from suno_async.cli.credits import credits_ as command
+
+    command(service_of(ctx, base_url, None), as_json)
 
 
 @app.command(name="open")
 def open_(
-    folder: Annotated[Path, typer.Argument(help="The folder of the tracks.")] = _OUT,
+    folder: Annotated[Path, typer.Argument(help="The folder of the tracks.")] = OUT,
 ) -> None:
     """Open the page of a folder in the browser: listen, compare, keep or drop.
 
-    Example: suno-async open accompaniments
+    Example: suno-async open music
     """
     from suno_async.cli.opening import open_page
 

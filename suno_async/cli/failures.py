@@ -28,6 +28,7 @@ from suno_async.cli.board import Board, Entry, State
 from suno_async.cli.interruption import Interrupted
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_KEY_PLACES = "the environment variable APIKLEY_API_KEY, or api_key in suno-async.toml"
 # the tasks of these errors have nothing (more) to give
 _FINAL = (GenerationFailed, TaskExpired, TaskNotFound)
 
@@ -53,7 +54,7 @@ def _sentence(error: BaseException) -> str:
     if isinstance(error, InvalidRequest):
         return _invalid(error)
     if isinstance(error, AuthenticationError):
-        return f"the service refused the API key ({error.message}): check APIKLEY_API_KEY"
+        return f"the service refused the API key ({error.message}): check {_KEY_PLACES}"
     if isinstance(error, NotSubmitted) and error.reason == "credits":
         return "not submitted: out of credits"
     if isinstance(error, InsufficientCredits):
@@ -68,8 +69,8 @@ def _sentence(error: BaseException) -> str:
 def _invalid(error: InvalidRequest) -> str:
     if error.field == "api_key":
         if error.value is None:
-            return "no API key: set the environment variable APIKLEY_API_KEY"
-        return f"the API key in APIKLEY_API_KEY {error.rule}"
+            return f"no API key: set {_KEY_PLACES}"
+        return f"the API key {error.rule}: check {_KEY_PLACES}"
     if error.value is None:
         return f"{error.field} {error.rule}"
     return str(error)

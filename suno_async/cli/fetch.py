@@ -2,12 +2,12 @@
 
 import asyncio
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 from suno_async import SunoError, SunoSession, Track
 from suno_async.cli.board import Board, Entry, State
-from suno_async.cli.failures import Complaint, FetchRest, ending_clearly
+from suno_async.cli.failures import FetchRest, ending_clearly
+from suno_async.cli.moment import read_moment
 from suno_async.cli.run import Run
 from suno_async.cli.run_db import RunDb
 from suno_async.cli.saving import Saving
@@ -38,7 +38,7 @@ def fetch(task_ids: Sequence[str], out: Path, service: Service, submitted_at: st
                 group.create_task(_fetch(session, saving, board, entry))
 
     with ending_clearly(board, rest):
-        board.first_submitted_at = _moment(submitted_at)
+        board.first_submitted_at = read_moment(submitted_at)
         for task_id in dict.fromkeys(task_ids):
             entry = Entry(task_id, state=State.RUNNING)
             entry.begin(task_id)
@@ -58,14 +58,3 @@ async def _fetch(session: SunoSession, saving: Saving, board: Board, entry: Entr
     else:
         entry.title = next((track.title for track in tracks if track.title), entry.title)
         await saving.save(entry, tracks)
-
-
-def _moment(text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        rule = "must be a time such as 2026-01-31T12:00:00Z"
-        raise Complaint(f"--submitted-at {rule}, not {text!r}") from error
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)

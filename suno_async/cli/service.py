@@ -1,10 +1,13 @@
 """The real service, or what stands in for it, and the way to it."""
 
 import asyncio
+import ipaddress
 import logging
+import os
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 from attrs import frozen
 
@@ -16,6 +19,8 @@ from suno_async import (
     SunoSession,
 )
 from suno_async.cli.board import Board
+from suno_async.cli.failures import Complaint
+from suno_async.key import API_KEY_VARIABLE, Masked
 
 # what a folder keeps for the address of a service that ends with its command
 DEMO = "(demo)"
@@ -45,10 +50,28 @@ class Service:
     Args:
         base_url: Its address, when it is not the usual one.
         interval_s: Seconds between looks at a task; None leaves it to the library.
+        api_key: The key; None takes it from the environment.
     """
 
     base_url: str | None = None
     interval_s: float | None = None
+    api_key: Masked | None = None
+
+    def unopened(self, **options: Any) -> SunoSession:
+        """Make a session that is still to be entered.
+
+        Args:
+            options: Further arguments of the session.
+
+        Raises:
+            InvalidRequest: There is no key, or the URL is none.
+            Complaint: The interval is none.
+        """
+        if self.base_url is not None:
+            options["base_url"] = self.base_url
+        if self.interval_s is not None:
+            options["cadence"] = _cadence(self.interval_s)
+        return SunoSession(self.api_key, **options)
 
     @asynccontextmanager
     async def session(
@@ -68,17 +91,32 @@ class Service:
             AuthenticationError: The service does not take the key.
             ConnectionFailed: The service cannot be reached.
         """
-        options: dict[str, Any] = {}
-        if self.base_url is not None:
-            options["base_url"] = self.base_url
-        if self.interval_s is not None:
-            options["cadence"] = FixedInterval(self.interval_s)
-        if max_in_flight is not None:
-            options["max_in_flight"] = max_in_flight
-        async with SunoSession(**options) as session:
+        limit = {} if max_in_flight is None else {"max_in_flight": max_in_flight}
+        async with self.unopened(**limit) as session:
             if check:
                 board.balance_before = await _balance(session)
             yield session
+
+
+def _cadence(interval_s: float) -> FixedInterval:
+    try:
+        return FixedInterval(interval_s)
+    except (ValueError, OverflowError) as error:
+        raise Complaint(f"--interval must be a number of seconds, not {interval_s:g}") from error
+
+
+def key_is_in_environment() -> bool:
+    """Tell whether the environment gives a key, which counts before that of a file."""
+    return bool(os.environ.get(API_KEY_VARIABLE, "").strip())
+
+
+def is_this_machine(url: str) -> bool:
+    """Tell whether a URL leads to this machine."""
+    try:
+        host = urlsplit(url).hostname or ""
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 async def _balance(session: SunoSession) -> float | None:

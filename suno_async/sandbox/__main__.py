@@ -5,19 +5,40 @@ import asyncio
 import contextlib
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from math import inf
 from typing import Any
 
 from suno_async.sandbox import Sandbox
 
-_OPTIONS: tuple[tuple[str, type, object, str], ...] = (
+
+def _number(kind: type[float], least: float, most: float = inf) -> Callable[[str], float]:
+    """Make what reads a number of an option within its bounds."""
+
+    def read(text: str) -> float:
+        value = kind(text)
+        if not least <= value <= most:
+            upper = "" if most == inf else f" and at most {most}"
+            raise argparse.ArgumentTypeError(f"must be at least {least}{upper}")
+        return value
+
+    read.__name__ = kind.__name__  # how argparse calls what it cannot read
+    return read
+
+
+_OPTIONS: tuple[tuple[str, Callable[[str], object], object, str], ...] = (
     ("host", str, "127.0.0.1", "the address to listen on"),
-    ("port", int, 8787, "the port; 0 for any free one"),
+    ("port", _number(int, 0, 65535), 8787, "the port; 0 for any free one"),
     ("api-key", str, "sandbox-key", "the key that it accepts"),
-    ("credits", float, 1000.0, "the balance at the start"),
-    ("price", float, 10.0, "what a song costs"),
-    ("time-scale", float, 1.0, "1 is the service's own pace, 0.01 a hundred times faster"),
-    ("failure-rate", float, 0.0, "the share of tasks that fail, 0 to 1"),
+    ("credits", _number(float, 0), 1000.0, "the balance at the start"),
+    ("price", _number(float, 0), 10.0, "what a song costs"),
+    (
+        "time-scale",
+        _number(float, 0),
+        1.0,
+        "1 is the service's own pace, 0.01 a hundred times faster",
+    ),
+    ("failure-rate", _number(float, 0, 1), 0.0, "the share of tasks that fail, 0 to 1"),
     ("seed", int, 0, "another seed, other ids, timings and music"),
 )
 

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from attrs import define, frozen
@@ -67,16 +67,27 @@ class Command:
         """The options that lead to the sandbox, and let it be looked at often."""
         return "--base-url", self.sandbox.base_url, "--interval", "0.34"
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """What it finds around it: nothing of the machine's own configuration."""
+        own = {"APIKLEY_API_KEY": self.sandbox.api_key, "APIKLEY_BASE_URL": ""}
+        return {**os.environ, **own, "XDG_CONFIG_HOME": str(self.folder / "config")}
+
     async def start(
-        self, *words: str, key: str | None = None, before: Callable[[], None] | None = None
+        self,
+        *words: str,
+        key: str | None = None,
+        before: Callable[[], None] | None = None,
+        env: Mapping[str, str] | None = None,
+        call: str = _CALL,
     ) -> Running:
         """Start it with the sandbox's key, or another one; `before` runs in the new process."""
         root = str(Path(suno_async.__file__).parent.parent)
-        api_key = self.sandbox.api_key if key is None else key
+        given = {"APIKLEY_API_KEY": key} if key is not None else {}
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-c", _CALL, *words),
+            *(sys.executable, "-c", call, *words),
             cwd=self.folder,
-            env={**os.environ, "PYTHONPATH": root, "APIKLEY_API_KEY": api_key},
+            env={**self.environment, "PYTHONPATH": root, **given, **(env or {})},
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             preexec_fn=before,
@@ -84,7 +95,13 @@ class Command:
         return Running(process)
 
     async def run(
-        self, *words: str, key: str | None = None, before: Callable[[], None] | None = None
+        self,
+        *words: str,
+        key: str | None = None,
+        before: Callable[[], None] | None = None,
+        env: Mapping[str, str] | None = None,
+        call: str = _CALL,
     ) -> Ended:
         """Run it to its end."""
-        return await (await self.start(*words, key=key, before=before)).end()
+        running = await self.start(*words, key=key, before=before, env=env, call=call)
+        return await running.end()

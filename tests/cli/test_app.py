@@ -16,6 +16,8 @@ SONG = ["--title", "One", "--tags", "piano", "--negative-tags", "metal"]
 @pytest.fixture(autouse=True)
 def _key(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     monkeypatch.setenv("APIKLEY_API_KEY", "a-key")
+    monkeypatch.delenv("APIKLEY_BASE_URL", raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(folder))
     monkeypatch.chdir(folder)
 
 
@@ -32,7 +34,10 @@ def test_a_missing_key_says_how_to_give_it(monkeypatch: pytest.MonkeyPatch) -> N
     """No key, nothing sent."""
     monkeypatch.delenv("APIKLEY_API_KEY")
     said = refusal("generate", "--upload-url", "https://example.com/a.wav", *SONG)
-    assert said == "suno-async: no API key: set the environment variable APIKLEY_API_KEY"
+    assert said == (
+        "suno-async: no API key: set the environment variable APIKLEY_API_KEY, "
+        "or api_key in suno-async.toml"
+    )
 
 
 @pytest.mark.parametrize(
@@ -109,7 +114,7 @@ def test_the_version() -> None:
     assert result.stdout == f"suno-async {suno_async.__version__}\n"
 
 
-@pytest.mark.parametrize("name", ["generate", "fetch"])
+@pytest.mark.parametrize("name", ["generate", "fetch", "watch", "upload", "credits"])
 def test_no_option_takes_the_key(name: str) -> None:
     """A key on the command line would show in the list of processes."""
     assert "api-key" not in CliRunner().invoke(app, [name, "--help"]).stdout

@@ -106,7 +106,7 @@ async def test_a_wrong_key_is_one_sentence(command: Command) -> None:
     ended = await command.run(*words, key="not-the-key")
     assert ended.status == 1
     assert ended.err.count("\n") == 1
-    assert "check APIKLEY_API_KEY" in ended.err
+    assert "check the environment variable APIKLEY_API_KEY" in ended.err
     assert "not-the-key" not in ended.out + ended.err
     assert command.sandbox.submissions == []
 

@@ -67,3 +67,20 @@ async def test_a_taken_port_is_said_in_a_line() -> None:
     assert (out, process.returncode) == (b"", 1)
     assert f"can not listen on 127.0.0.1:{port}: ".encode() in errors
     assert errors.count(b"\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("--failure-rate", "7", "must be at least 0 and at most 1"),
+        ("--time-scale", "nan", "must be at least 0"),
+        ("--port", "99999", "must be at least 0 and at most 65535"),
+        ("--credits", "many", "invalid float value: 'many'"),
+    ],
+)
+async def test_an_option_out_of_bounds_is_wrong_usage(option: str, value: str, said: str) -> None:
+    """Nothing is served; the option is named."""
+    async with asyncio.timeout(30), serving(option, value) as process:
+        out, errors = await process.communicate()
+    assert (out, process.returncode) == (b"", 2)
+    assert errors.decode().endswith(f"error: argument {option}: {said}\n")

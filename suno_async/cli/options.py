@@ -1,0 +1,132 @@
+"""The options that several commands share, and what a configuration file makes of them."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    from suno_async.cli.service import Service
+
+WRONG_USAGE = 2
+
+Out = Annotated[Path, typer.Option("--out", "-o", help="The folder of the tracks.")]
+OUT = Path("accompaniments")
+BaseUrl = Annotated[
+    str | None,
+    typer.Option(
+        help="The service's address, to use a sandbox in its place.", envvar="APIKLEY_BASE_URL"
+    ),
+]
+Interval = Annotated[
+    float | None,
+    typer.Option(help="Seconds between looks at a task; without it the library decides."),
+]
+SubmittedAt = Annotated[
+    str | None,
+    typer.Option(
+        help="When the oldest was submitted, such as 2026-01-31T12:00:00Z (UTC without a zone)."
+    ),
+]
+TaskIds = Annotated[list[str], typer.Argument(metavar="TASK_ID", help="The tasks.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]
+
+# of runs that are paid for
+Name = Annotated[
+    str | None,
+    typer.Option(
+        help="How files are named: {number}, {line}, {title}, {letter}, {tags}, {model}, "
+        "{task_id}, {column:NAME}; '{number:02} {title} - {letter}' unless given.",
+    ),
+]
+MaxInFlight = Annotated[
+    int | None,
+    typer.Option(min=1, help="How many tasks run at a time."),
+]
+Price = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        help="What a song costs, in credits; else what it did in this folder.",
+    ),
+]
+ConfirmAbove = Annotated[
+    int, typer.Option(min=0, help="How many songs are paid for without asking.")
+]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Agree to the cost beforehand.")]
+RetryUncertain = Annotated[
+    bool,
+    typer.Option(
+        "--retry-uncertain",
+        help="Submit rows again of which nobody knows whether they were paid for: they may be "
+        "paid for twice.",
+    ),
+]
+RetryFailed = Annotated[
+    bool,
+    typer.Option(
+        "--retry-failed", help="Submit rows again whose tasks failed, and pay for them again."
+    ),
+]
+Adopt = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="ROW=TASK_ID", help="Take a task of the account for that of an uncertain row."
+    ),
+]
+Abandon = Annotated[bool, typer.Option("--abandon", help="Look no further after uncertain rows.")]
+
+
+def refuse(text: str) -> NoReturn:
+    """End the command because it was called wrongly.
+
+    Raises:
+        Exit: Always.
+    """
+    from suno_async.cli.failures import printable
+
+    typer.echo(printable(f"suno-async: {text}"), err=True)
+    raise typer.Exit(WRONG_USAGE)
+
+
+def load_config(ctx: typer.Context, given: Path | None) -> Path | None:
+    """Let a configuration file set the defaults of all options, before they are looked at."""
+    if ctx.resilient_parsing:  # a shell asks what could come next
+        return given
+    from suno_async.cli.config import find_config
+    from suno_async.cli.failures import Complaint
+
+    try:
+        config = find_config(given)
+        if config.values:
+            from suno_async.cli.defaults import defaults_of
+
+            ctx.default_map = defaults_of(config, ctx)
+    except Complaint as error:
+        refuse(str(error))
+    if config.api_key is not None and config.readable_by_others:
+        typer.echo(f"suno-async: {config.path} has the key, and others can read it", err=True)
+    ctx.obj = config
+    return given
+
+
+def service_of(ctx: typer.Context, base_url: str | None, interval: float | None) -> "Service":
+    """Find out who the service is and which key it gets.
+
+    Raises:
+        Exit: The address comes from a file that the user did not choose, and the key does not.
+    """
+    from suno_async.cli.config import Config
+    from suno_async.cli.service import Service, is_this_machine, key_is_in_environment
+
+    config: Config = ctx.obj or Config()
+    if not key_is_in_environment():
+        return Service(base_url, interval, config.api_key)
+    source = ctx.get_parameter_source("base_url")
+    from_file = source is not None and source.name == "DEFAULT_MAP"
+    if from_file and not config.chosen and not is_this_machine(base_url or ""):
+        refuse(
+            f"{config.path} would have your key sent to {base_url}, and may have come with this "
+            f"folder: if that is right, give --config {config.path}"
+        )
+    return Service(base_url, interval)
