@@ -2,18 +2,20 @@
 
 import asyncio
 import os
+import sys
 import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from attrs import define, field
-from rich.console import Console
 
 from suno_async.cli.board import Board
-from suno_async.cli.display import print_result, shown
+from suno_async.cli.display import shown
 from suno_async.cli.failures import Complaint
 from suno_async.cli.interruption import Interruption
 from suno_async.cli.live_page import LivePage
+from suno_async.cli.output import Output
+from suno_async.cli.result import print_result
 
 # enough for a full file system to notice
 _PROBE_BYTES = 65_536
@@ -47,14 +49,14 @@ class Run:
             Interrupted: It was asked to stop.
         """
         check_folder(self.out)
-        console = Console()
+        output = Output(sys.stdout)
         interruption = Interruption(self.stop, self.leave)
         try:
-            with shown(self.board, console, self.heading):
+            with shown(self.board, output, self.heading):
                 asyncio.run(interruption.guard(lambda: self._with_page(work)))
         finally:
             if any(entry.task_id for entry in self.board.entries):
-                print_result(self.board, console, self.out)
+                print_result(self.board, output, self.out)
 
     async def _with_page(self, work: Callable[[], Awaitable[None]]) -> None:
         if self.page is None:
