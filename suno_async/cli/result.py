@@ -14,12 +14,13 @@ from suno_async.cli.output import Output
 
 _TITLE_COLUMNS = 24
 _PADDING_COLUMNS = 2
+_REMARKABLE = {State.FAILED, State.UNCERTAIN}
 _STAGE_COLUMNS = 13
 _SECONDS_COLUMNS = 7
 # a file name that is cut keeps that much of its end
 _TAIL_COLUMNS = 8
 _SHORTEST_NAME = 12
-# on a terminal that is narrower than that, there are titles and files alone
+# on a terminal that is narrower than that, there are files alone, which have titles in their names
 _NARROW_COLUMNS = 60
 # what is written to a file or a pipe keeps its names whole, however long its lines get
 _UNLIMITED_COLUMNS = 1000
@@ -52,45 +53,39 @@ def print_result(board: Board, output: Output, out: Path) -> None:
             output.line(printable(line))
 
 
-def _table(board: Board, width: int, *, cut: bool) -> Table:
-    wide = not cut or width >= _NARROW_COLUMNS
+def _table(board: Board, columns: int, *, cut: bool) -> Table:
     numbers = [str(entry.number or row) for row, entry in enumerate(board.entries, 1)]
-    longest_title = _TITLE_COLUMNS if cut else _TITLE_COLUMNS_IN_A_PIPE
-    titles = [_cut(wording.in_columns(entry.title), longest_title) for entry in board.entries]
+    titles = [_title(entry, cut=cut) for entry in board.entries]
+    wide = not cut or columns >= _NARROW_COLUMNS
     table = Table(box=None, padding=(0, _PADDING_COLUMNS, 0, 0), header_style="bold")
     table.add_column("#", justify="right", no_wrap=True)
-    table.add_column("title", no_wrap=True, overflow="ellipsis")
     if wide:
+        table.add_column("title", no_wrap=True, overflow="ellipsis")
         table.add_column("stage reached", no_wrap=True)
         table.add_column("seconds", justify="right", no_wrap=True)
     table.add_column("file", no_wrap=True, overflow="ellipsis")
-    taken = [max(map(len, numbers)), max(map(cell_len, titles))]
-    taken += [_STAGE_COLUMNS, _SECONDS_COLUMNS] if wide else []
+    taken = [max(map(len, numbers))]
+    taken += [max(map(cell_len, titles)), _STAGE_COLUMNS, _SECONDS_COLUMNS] if wide else []
     # the last column has its padding too
-    room = width - sum(taken) - _PADDING_COLUMNS * (len(taken) + 1)
+    room = columns - sum(taken) - _PADDING_COLUMNS * (len(taken) + 1)
     for number, title, entry in zip(numbers, titles, board.entries, strict=True):
         names = (_name(path, cut=cut) for path in entry.files)
         files = "\n".join(_shortened(name, room) if cut else name for name in names)
-        cells = [Text(number), Text(title), Text(files)]
-        if wide:
-            seconds = f"{entry.seconds:.1f}" if entry.seconds is not None else ""
-            cells[2:2] = [Text(_reached(entry)), Text(seconds)]
+        seconds = f"{entry.seconds:.1f}" if entry.seconds is not None else ""
+        cells = (title, _reached(entry), seconds, files) if wide else (files or title,)
         style = wording.STYLES[entry.state] if entry.state in _REMARKABLE else ""
-        table.add_row(*cells, style=style)
+        table.add_row(*map(Text, (number, *cells)), style=style)
     return table
+
+
+def _title(entry: Entry, *, cut: bool) -> str:
+    longest = _TITLE_COLUMNS if cut else _TITLE_COLUMNS_IN_A_PIPE
+    text = wording.in_columns(entry.title)
+    return text if cell_len(text) <= longest else f"{set_cell_size(text, longest - 1).rstrip()}…"
 
 
 def _name(path: Path, *, cut: bool) -> str:
     return wording.in_columns(path.name) if cut else printable(path.name)
-
-
-_REMARKABLE = {State.FAILED, State.UNCERTAIN}
-
-
-def _cut(text: str, columns: int) -> str:
-    if cell_len(text) <= columns:
-        return text
-    return f"{set_cell_size(text, columns - 1).rstrip()}…"
 
 
 def _shortened(name: str, columns: int) -> str:

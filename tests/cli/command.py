@@ -68,7 +68,7 @@ class Command:
         return "--base-url", self.sandbox.base_url, "--interval", "0.34"
 
     async def start(
-        self, *words: str, key: str | None = None, before: Callable[[], None] | None = None
+        self, *words: str, key: str | None = None, before: Callable[[], object] | None = None
     ) -> Running:
         """Start it with the sandbox's key, or another one; `before` runs in the new process."""
         root = str(Path(suno_async.__file__).parent.parent)
@@ -84,7 +84,7 @@ class Command:
         return Running(process)
 
     async def run(
-        self, *words: str, key: str | None = None, before: Callable[[], None] | None = None
+        self, *words: str, key: str | None = None, before: Callable[[], object] | None = None
     ) -> Ended:
         """Run it to its end."""
         return await (await self.start(*words, key=key, before=before)).end()

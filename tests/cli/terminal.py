@@ -1,6 +1,7 @@
 """A terminal: what a program draws on it, and programs that really have one."""
 
 import asyncio
+import codecs
 import fcntl
 import os
 import pty
@@ -51,6 +52,9 @@ class Picture:
     _column: int = 0
     _wraps: bool = True
     _rest: str = ""
+    _decoder: codecs.IncrementalDecoder = field(
+        factory=lambda: codecs.getincrementaldecoder("utf-8")()
+    )
 
     def __attrs_post_init__(self) -> None:
         self._cells = [self._blank() for _ in range(self.lines)]
@@ -79,9 +83,9 @@ class Picture:
         self._cells = [(line + [" "] * columns)[:columns] for line in self._cells]
         self._column = min(self._column, columns)
 
-    def feed(self, text: str) -> None:
-        """Draw what a program writes."""
-        text, self._rest = self._rest + text, ""
+    def feed(self, data: bytes) -> None:
+        """Draw what a program writes, in pieces of any size."""
+        text, self._rest = self._rest + self._decoder.decode(data), ""
         position = 0
         while position < len(text):
             if text[position] == "\x1b":
@@ -167,7 +171,6 @@ class Terminal:
     picture: Picture
     process: asyncio.subprocess.Process
     _master: int | None
-    _decoder_rest: bytes = b""
 
     async def until(self, seen: Callable[[list[str]], bool]) -> list[str]:
         """Look at it until it shows something; return its lines."""
@@ -194,7 +197,7 @@ class Terminal:
     def resize(self, columns: int, lines: int) -> None:
         """Make it larger or smaller; the command gets SIGWINCH."""
         assert self._master is not None
-        _set_size(self._master, columns, lines)
+        set_size(self._master, columns, lines)
         self.picture.resize(columns, lines)
 
     def vanish(self) -> None:
@@ -213,18 +216,15 @@ class Terminal:
         finally:
             loop.remove_reader(self._master)
         try:
-            data = self._decoder_rest + os.read(self._master, 65_536)
+            data = os.read(self._master, 65_536)
         except OSError:  # EIO: the command has ended, and nobody else has the terminal
             return False
-        # a character may come in two pieces
-        text = data.decode(errors="surrogateescape")
-        whole = text.rstrip("".join(map(chr, range(0xDC80, 0xDD00))))
-        self._decoder_rest = text[len(whole) :].encode(errors="surrogateescape")
-        self.picture.feed(whole)
+        self.picture.feed(data)
         return bool(data)
 
 
-def _set_size(descriptor: int, columns: int, lines: int) -> None:
+def set_size(descriptor: int, columns: int, lines: int) -> None:
+    """Tell a terminal its size, and what runs in it."""
     fcntl.ioctl(descriptor, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
 
 
@@ -248,7 +248,7 @@ async def terminal(
         environment: Variables besides this process's own.
     """
     master, slave = pty.openpty()
-    _set_size(master, columns, lines)
+    set_size(master, columns, lines)
 
     def prepare() -> None:
         fcntl.ioctl(0, termios.TIOCSCTTY, 0)

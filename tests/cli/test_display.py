@@ -169,7 +169,7 @@ def test_no_name_breaks_the_layout(columns: int, state: State) -> None:
     board = Board([Entry(title, state=state, problem=title, doubt=title) for title in HOSTILE])
     picture = Picture(columns, 24)
     for line in draw(board, console_of(columns, 24), HOSTILE[5], Capacity()):
-        picture.feed(f"{line}\r\n")
+        picture.feed(f"{line}\r\n".encode())
     assert picture.too_long == 0
     assert len(picture.text) == len(HOSTILE) + 3
 
