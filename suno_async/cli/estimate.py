@@ -105,8 +105,8 @@ def left_s(entries: Collection[Entry], capacity: Capacity, *, stopping: bool) ->
     for entry in entries:
         seconds = entry.seconds
         if entry.ended:
-            # one that failed says nothing about those that will not
-            if entry.state is State.SAVED and seconds is not None:
+            # one that failed says nothing about those that will not, nor what another day was like
+            if entry.state is State.SAVED and not entry.earlier and seconds is not None:
                 ended.append(seconds)
         elif entry.state in {State.RUNNING, State.SAVING}:
             running.append(seconds or 0.0)

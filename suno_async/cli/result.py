@@ -36,7 +36,7 @@ def print_result(board: Board, output: Output, out: Path) -> None:
         out: The folder of the tracks.
     """
     console = output.console()
-    terminal = console.is_terminal
+    terminal = output.isatty()
     if not terminal:
         console.width = _UNLIMITED_COLUMNS
     elif size := output.size():

@@ -70,11 +70,14 @@ class Screen:
         """Take away what was drawn: the result follows."""
         self._ended = True
         self._wake.set()
-        self._thread.join()
-        if self._stderr is not None:
-            sys.stderr, interposed = self._stderr
-            interposed.finish()
-        self._output.write(self._over(erase=True) + self._taken())
+        try:
+            self._thread.join()
+        finally:
+            # also when somebody who waits for a terminal that takes nothing interrupts
+            if self._stderr is not None:
+                sys.stderr, interposed = self._stderr
+                interposed.finish()
+            self._output.write(self._over(erase=True) + self._taken())
 
     def _run(self) -> None:
         while not self._ended:

@@ -21,6 +21,8 @@ import suno_async
 _CALL = "from suno_async.cli import main; main()"
 _LIMIT_S = 60.0
 _CONTROL = re.compile(r"\x1b\[(?P<private>\??)(?P<numbers>[0-9;]*)(?P<final>[@-~])")
+# the command ends with it whatever it draws
+_DRAWN = b"\x1b[?7h"
 # the second half of a wide character
 _TAKEN = ""
 
@@ -171,13 +173,18 @@ class Terminal:
     picture: Picture
     process: asyncio.subprocess.Process
     _master: int | None
+    _unseen: bytes = b""
 
     async def until(self, seen: Callable[[list[str]], bool]) -> list[str]:
-        """Look at it until it shows something; return its lines."""
+        """Look at it until it shows something; return its lines.
+
+        It looks each time that something is drawn as a whole, however late it comes to see that.
+        """
         async with asyncio.timeout(_LIMIT_S):
             while not seen(self.picture.text):
-                if not await self._read():
+                if not self._unseen and not await self._read():
                     raise AssertionError("never seen, but:\n" + "\n".join(self.picture.everything))
+                self._look()
         return self.picture.text
 
     async def end(self) -> list[str]:
@@ -186,6 +193,8 @@ class Terminal:
             while await self._read():
                 pass
             await self.process.wait()
+        while self._unseen:
+            self._look()
         assert "Traceback" not in "\n".join(self.picture.everything)
         return self.picture.everything
 
@@ -207,7 +216,7 @@ class Terminal:
             self._master = None
 
     async def _read(self) -> bool:
-        """Draw what comes next; tell whether there may be more."""
+        """Read what comes next; tell whether there may be more."""
         assert self._master is not None
         loop, readable = asyncio.get_running_loop(), asyncio.Event()
         loop.add_reader(self._master, readable.set)
@@ -219,8 +228,13 @@ class Terminal:
             data = os.read(self._master, 65_536)
         except OSError:  # EIO: the command has ended, and nobody else has the terminal
             return False
-        self.picture.feed(data)
+        self._unseen += data
         return bool(data)
+
+    def _look(self) -> None:
+        """Draw what was read, up to the end of the next thing that is drawn as a whole."""
+        drawn, end, self._unseen = self._unseen.partition(_DRAWN)
+        self.picture.feed(drawn + end)
 
 
 def set_size(descriptor: int, columns: int, lines: int) -> None:

@@ -41,7 +41,7 @@ def test_long_titles_and_problems_stay_on_their_line() -> None:
     """At 80 columns each song has one line, with what matters of title, state and seconds."""
     entry = Entry("A very long title that goes on and on " * 3)
     board = Board([entry, Entry("Short")])
-    board.reach(entry, "task", Stage.FIRST)
+    submit(board, entry, Stage.FIRST)
     board.fail(entry, "a problem that needs many words to be told " * 5)
     lines = shown(board)
     assert len(lines) == 5
@@ -56,7 +56,7 @@ def test_long_titles_and_problems_stay_on_their_line() -> None:
 def test_more_songs_than_lines_show_those_that_move() -> None:
     """When not all fit, those that run are seen, and the others are counted."""
     board = board_of(*(f"Song {number}" for number in range(50)))
-    board.reach(board.entries[44], "task", Stage.TEXT)
+    submit(board, board.entries[44], Stage.TEXT)
     lines = shown(board, lines=14)
     assert len(lines) == 13
     assert any("45 Song 44" in line and "text is there" in line for line in lines)

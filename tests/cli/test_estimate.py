@@ -104,8 +104,11 @@ def test_the_order_does_not_matter(
 
 
 def test_only_this_run_is_learned_from() -> None:
-    """What was saved by an earlier run has no duration here, and what failed is no example."""
-    earlier = [Entry("saved before", state=State.SAVED) for _ in range(5)]
+    """Neither what was saved by an earlier run nor what failed is an example."""
+    earlier = [
+        Entry("saved before", state=State.SAVED, earlier=True, began_s=1.0, ended_s=2.0)
+        for _ in range(5)
+    ]
     failed = [Entry("f", state=State.FAILED, began_s=1.0, ended_s=2.0) for _ in range(5)]
     waiting = [Entry("w"), Entry("u", state=State.UPLOADING)]
     assert left_s([*earlier, *failed, *waiting], Capacity(), stopping=False) is None

@@ -40,8 +40,11 @@ def test_a_run_is_drawn_over_and_over_and_leaves_nothing(columns: int) -> None:
 
 
 def is_drawn(lines: list[str], columns: int) -> bool:
-    """Tell whether a bar as wide as that is seen, and with it all that was drawn before it."""
-    return any(len(line) == columns and line.endswith("░ 0 of 30") for line in lines)
+    """Tell whether all is drawn, with a bar as wide as that."""
+    *_, bar, counts = ["", "", *lines]
+    return (
+        len(bar) == columns and bar.endswith("░ 0 of 30") and counts == "30 waiting for the window"
+    )
 
 
 def test_it_follows_the_size_of_the_terminal() -> None:
