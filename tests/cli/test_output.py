@@ -89,7 +89,7 @@ def test_a_vanished_stream_is_told_once(stream: TextIO) -> None:
     assert output.size() is None
 
 
-@pytest.mark.parametrize("stream", [without_reader, on_full_disk], ids=str, indirect=True)
+@pytest.mark.parametrize("stream", VANISHED[:2], ids=lambda make: make.__name__, indirect=True)
 def test_what_others_write_behind_it_goes_nowhere(stream: TextIO) -> None:
     """Python's own last flush must not fail for what was still in its buffer."""
     stream.write("in the buffer")
@@ -193,4 +193,4 @@ def test_no_stream_changes_the_status(tmp_path: Path, redirected: str, told: boo
     assert ended.returncode == 1
     assert "Traceback" not in ended.stderr
     assert "Exception" not in ended.stderr
-    assert ended.stderr.startswith("songs.csv:2: upload_url must be") is told
+    assert ended.stderr.startswith("songs.csv:2: tags is required") is told
