@@ -78,8 +78,11 @@ class Output:
 
     def write(self, text: str) -> int:
         """Write text at once, if there is still somebody to read it."""
+        # before the lock: a thread that was given up holds it
+        if self._stream is None or self._gone:
+            return len(text)
         with self._guard:
-            if self._stream is None or self._gone:
+            if self._gone:
                 return len(text)
             try:
                 self._put(self._stream, text)
@@ -89,6 +92,10 @@ class Output:
         if self._gone:
             self._tell()
         return len(text)
+
+    def give_up(self) -> None:
+        """Write nothing more, also where a reader that takes nothing holds up another thread."""
+        self._gone = True
 
     def flush(self) -> None:
         """Do nothing: all is written at once."""
@@ -145,6 +152,15 @@ def say(text: str) -> None:
     Output(sys.stdout).line(text)
 
 
+def wait_for(thread: threading.Thread, output: Output) -> None:
+    """Wait until a thread has written all; whoever interrupts that wants no more to be written."""
+    try:
+        thread.join()
+    except BaseException:
+        output.give_up()
+        raise
+
+
 class Background:
     """Writes to an output in a thread of its own, in order: a slow reader holds up no event loop.
 
@@ -171,7 +187,7 @@ class Background:
         trace: TracebackType | None,
     ) -> None:
         self._waiting.put(None)
-        self._thread.join()
+        wait_for(self._thread, self._output)
 
     def line(self, text: str) -> None:
         """Write a line as soon as all before it is written."""

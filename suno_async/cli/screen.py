@@ -9,7 +9,7 @@ from typing import TextIO, cast
 from suno_async.cli.board import Board, Entry
 from suno_async.cli.estimate import Capacity
 from suno_async.cli.frame import draw
-from suno_async.cli.output import Interposed, Output
+from suno_async.cli.output import Interposed, Output, wait_for
 
 _GAP_S = 0.125
 # drawing a long run on a slow machine leaves it time for the run
@@ -71,9 +71,8 @@ class Screen:
         self._ended = True
         self._wake.set()
         try:
-            self._thread.join()
+            wait_for(self._thread, self._output)
         finally:
-            # also when somebody who waits for a terminal that takes nothing interrupts
             if self._stderr is not None:
                 sys.stderr, interposed = self._stderr
                 interposed.finish()

@@ -4,11 +4,12 @@ import errno
 import io
 import os
 import pty
+import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -161,6 +162,39 @@ def test_a_reader_that_waits_holds_up_nobody() -> None:
             reading.start()
         reading.join()
     assert read == [f"{line}\n" for line in lines]
+
+
+_STALLED = """
+import signal, sys
+from suno_async.cli.output import Background, Output
+signal.signal(signal.SIGINT, signal.default_int_handler)
+with Background(Output(sys.stdout)) as background:
+    background.line("x" * 1_000_000)
+    print("leaving", file=sys.stderr, flush=True)
+"""
+_PATIENCE_S = 0.2
+
+
+def test_the_last_wait_for_a_reader_can_be_interrupted() -> None:
+    """Where nobody reads, Ctrl-C ends the process, and its last flush waits for nobody either."""
+    with subprocess.Popen(  # noqa: S603 - the words are our own
+        [sys.executable, "-c", _STALLED],
+        cwd=Path(suno_async.__file__).parent.parent,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        assert process.stderr.readline() == "leaving\n"
+        # the first one may come before it waits
+        while process.poll() is None:
+            process.send_signal(signal.SIGINT)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(_PATIENCE_S)
+        said = process.stderr.read()
+        assert process.returncode == -signal.SIGINT
+    assert "KeyboardInterrupt" in said
+    assert "Fatal" not in said
 
 
 @pytest.mark.parametrize(
