@@ -35,7 +35,8 @@ def describe(entry: Entry) -> str:
         case State.UNCERTAIN:
             return f"uncertain: {entry.doubt or 'perhaps it was paid for'}"
         case State.SAVED:
-            return "saved 1 file" if len(entry.files) == 1 else f"saved {len(entry.files)} files"
+            saved = "saved 1 file" if len(entry.files) == 1 else f"saved {len(entry.files)} files"
+            return f"{saved}, {entry.deleted} deleted since" if entry.deleted else saved
         case State.RUNNING if entry.stage is not None:
             return STAGES[entry.stage]
     return entry.state.value

@@ -29,7 +29,9 @@ def board_of(*titles: str) -> Board:
 
 def submit(board: Board, entry: Entry, stage: Stage | None = None) -> None:
     """Let a song be submitted, and reach a stage."""
-    board.reach(entry, TASK_ID, stage)
+    board.begin(entry, TASK_ID)
+    if stage is not None:
+        board.reach(entry, stage)
 
 
 def save(board: Board, entry: Entry, *names: str) -> None:
