@@ -88,7 +88,7 @@ def credits(board: Board) -> str | None:
     """Say what the account had and has; None when that is not known."""
     if board.balance_before is None:
         return None
-    before = f"credits: {board.balance_before:g} before"
+    before = f"credits: {board.balance_before:.12g} before"
     if board.balance_after is None:
         return before
-    return f"{before}, {board.balance_after:g} after"
+    return f"{before}, {board.balance_after:.12g} after"

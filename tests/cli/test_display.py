@@ -120,10 +120,10 @@ def test_credits_are_shown_once_known() -> None:
     """The balance before the run, and the one after it."""
     board = board_of("a")
     assert "credits" not in "".join(shown(board))
-    board.balance_before = 1000.0
-    assert shown(board)[-1] == "credits: 1000 before"
-    board.balance_after = 987.5
-    assert shown(board)[-1] == "credits: 1000 before, 987.5 after"
+    board.balance_before = 1_000_000.0
+    assert shown(board)[-1] == "credits: 1000000 before"
+    board.balance_after = 999_987.5
+    assert shown(board)[-1] == "credits: 1000000 before, 999987.5 after"
 
 
 @pytest.mark.parametrize("columns", [80, 120])

@@ -224,7 +224,8 @@ def test_no_stream_changes_the_status(tmp_path: Path, redirected: str, told: boo
         text=True,
         check=False,
     )
-    assert ended.returncode == 1
+    # with a full disk it may also have been asked to stop, for want of readers, as it ended
+    assert ended.returncode in ({1, 141} if redirected.startswith("> /") else {1})
     assert "Traceback" not in ended.stderr
     assert "Exception" not in ended.stderr
     assert ended.stderr.startswith("songs.csv:2: tags is required") is told
