@@ -26,6 +26,7 @@ from suno_async import (
 )
 from suno_async.cli.board import Board, Entry, State
 from suno_async.cli.interruption import Interrupted
+from suno_async.cli.output import Output
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _KEY_PLACES = "the environment variable APIKLEY_API_KEY, or api_key in suno-async.toml"
@@ -175,8 +176,8 @@ def _complain(text: str, status: int = 1) -> int:
 
 
 def complain(text: str) -> None:
-    """Print a sentence on stderr."""
-    print(text, file=sys.stderr)  # noqa: T201  # this is a command: stderr is for the person
+    """Print a sentence on stderr, if there is somebody to read it."""
+    Output(sys.stderr).line(text)
 
 
 def _tell_rest(board: Board, rest: Rest) -> bool:

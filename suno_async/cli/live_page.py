@@ -10,11 +10,10 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import ParamSpec
 
-from rich.console import Console
-
 from suno_async.cli.board import Board
 from suno_async.cli.board_view import view
 from suno_async.cli.failures import complain, printable, sentence
+from suno_async.cli.output import say
 from suno_async.cli.page import PAGE, Run, Waveforms, write_page
 from suno_async.cli.stem_folder import StemFolder
 from suno_async.cli.tracks_table import write_tracks
@@ -96,8 +95,7 @@ class LivePage:
         if error is not None:
             complain(f"suno-async: the page could not be written: {sentence(error)}")
             return
-        line = f"The page: {printable(str(self._out / PAGE))}"
-        Console().print(line, markup=False, highlight=False, soft_wrap=True)
+        say(f"The page: {printable(str(self._out / PAGE))}")
 
     def _put_stems(self) -> None:
         songs = [entry.song for entry in self._board.entries]

@@ -2,18 +2,21 @@
 
 import asyncio
 import os
+import sys
 import tempfile
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 
 from attrs import define, field
-from rich.console import Console
 
 from suno_async.cli.board import Board
-from suno_async.cli.display import print_result, shown
+from suno_async.cli.display import Display, shown
 from suno_async.cli.failures import Complaint
-from suno_async.cli.interruption import Interruption
+from suno_async.cli.interruption import PIPE, Interruption
 from suno_async.cli.live_page import LivePage
+from suno_async.cli.output import Output
+from suno_async.cli.result import print_result
 
 # enough for a full file system to notice
 _PROBE_BYTES = 65_536
@@ -47,14 +50,42 @@ class Run:
             Interrupted: It was asked to stop.
         """
         check_folder(self.out)
-        console = Console()
-        interruption = Interruption(self.stop, self.leave)
+        output = Output(sys.stdout)
         try:
-            with shown(self.board, console, self.heading):
-                asyncio.run(interruption.guard(lambda: self._with_page(work)))
+            with shown(self.board, output, self.heading) as display:
+                interruption = Interruption(self._stop_and_tell(display), self.leave)
+
+                async def watched() -> None:
+                    self._stop_unread(output, interruption)
+                    await self._with_page(work)
+
+                asyncio.run(interruption.guard(watched))
         finally:
             if any(entry.task_id for entry in self.board.entries):
-                print_result(self.board, console, self.out)
+                print_result(self.board, output, self.out)
+
+    def _stop_and_tell(self, display: Display) -> Callable[[], None] | None:
+        if self.stop is None:
+            return None
+        stop = self.stop
+
+        def stop_and_tell() -> None:
+            stop()
+            display.stopping()
+
+        return stop_and_tell
+
+    def _stop_unread(self, output: Output, interruption: Interruption) -> None:
+        """Ask it to stop when nobody reads any more; what only saves goes on."""
+        if self.stop is None:
+            return
+        loop = asyncio.get_running_loop()
+
+        def stop() -> None:
+            with suppress(RuntimeError):  # it has ended meanwhile
+                loop.call_soon_threadsafe(interruption.take, PIPE)
+
+        output.when_gone(stop)
 
     async def _with_page(self, work: Callable[[], Awaitable[None]]) -> None:
         if self.page is None:

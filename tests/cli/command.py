@@ -77,7 +77,7 @@ class Command:
         self,
         *words: str,
         key: str | None = None,
-        before: Callable[[], None] | None = None,
+        before: Callable[[], object] | None = None,
         env: Mapping[str, str] | None = None,
         call: str = _CALL,
     ) -> Running:
@@ -98,7 +98,7 @@ class Command:
         self,
         *words: str,
         key: str | None = None,
-        before: Callable[[], None] | None = None,
+        before: Callable[[], object] | None = None,
         env: Mapping[str, str] | None = None,
         call: str = _CALL,
     ) -> Ended:
