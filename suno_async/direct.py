@@ -42,7 +42,6 @@ class DirectGets:
     Args:
         connector: Makes and keeps the connections.
         base_url: Scheme and host, without a user.
-        headers: What every request carries.
         timeout: How long a connection may take.
         parsing: What aiohttp's parser is told.
     """
@@ -51,20 +50,27 @@ class DirectGets:
         self,
         connector: aiohttp.TCPConnector,
         base_url: URL,
-        headers: Mapping[str, str],
         timeout: aiohttp.ClientTimeout,
         parsing: dict[str, Any],
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._connector = connector
-        # one for all: it tells the connector where to, and has the headers as aiohttp makes them
-        self._request = aiohttp.ClientRequest(
-            "GET", base_url.origin(), headers=headers, loop=self._loop
-        )
-        self._behind_path = _behind_path(self._request.headers)
+        self._origin = base_url.origin()
+        self.headers = {}
         self._timeout = timeout
         self._parsing = parsing
         self._deadlines = _Deadlines(self._loop)
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """What every request carries from now on."""
+        return self._request.headers
+
+    @headers.setter
+    def headers(self, headers: Mapping[str, str]) -> None:
+        # one for all: it tells the connector where to, and has the headers as aiohttp makes them
+        self._request = aiohttp.ClientRequest("GET", self._origin, headers=headers, loop=self._loop)
+        self._behind_path = _behind_path(self._request.headers)
 
     def close(self) -> None:
         """Watch no deadline any more."""

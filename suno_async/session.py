@@ -2,23 +2,23 @@
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, AsyncIterable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from math import inf
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, cast
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 import aiohttp
 
+from suno_async.base_url import read_base_url, read_upload_base_url
 from suno_async.batch import Batch, OnProgress, Requests
 from suno_async.cadence import Cadence, HazardPaced
 from suno_async.clock import Clock, SystemClock
 from suno_async.errors import InvalidRequest, SessionClosed
 from suno_async.expectations import Expectation
-from suno_async.key import mask, read_key
+from suno_async.key import AskForKey, Masked, mask, read_key
 from suno_async.limits import AccountLimits, Places, check_count, checked_seconds, read_seconds
 from suno_async.models import (
     AddInstrumentalRequest,
@@ -28,6 +28,7 @@ from suno_async.models import (
     TaskDetails,
     Track,
 )
+from suno_async.network import Trusted, read_network
 from suno_async.observe import Balance, Counts, Observer, Observers, SessionStats
 from suno_async.owner import Owner
 from suno_async.reading import LARGEST_FILE_BYTES
@@ -52,9 +53,6 @@ if TYPE_CHECKING:  # loaded when they are first used
     from suno_async.callbacks import CallbackReceiver
     from suno_async.media import Stem
 
-# spec: the server
-BASE_URL = "https://api.apikley.ru"
-
 # seen: what callers who only poll send; it is the specification's own example
 PLACEHOLDER_CALLBACK_URL = "https://example.com/callback"
 
@@ -69,8 +67,19 @@ class SunoSession:
     they can be re-attached with `task`.
 
     Args:
-        api_key: The key; None takes the environment variable `APIKLEY_API_KEY`.
-        base_url: Where the API is.
+        api_key: The key; None takes the environment variable `APIKLEY_API_KEY`. Or a function that
+            returns it, plain (it is called in a thread of its own, where it may block) or awaited:
+            it is asked when the first call needs the key, and again when the service refuses the
+            key (401), once for all calls that are refused. Free calls, and submissions, which a 401
+            proves not to have been charged, are then sent again once, if the key has changed. While
+            it raises, returns no key, or takes longer than `timeout`, calls fail before anything is
+            sent (`ConnectionFailed`, `InvalidRequest`); once there was a key, that one is used
+            on. After an answer that changes nothing it is left alone for 10 seconds.
+        base_url: Where the API is; None takes the environment variable `APIKLEY_BASE_URL`, or
+            else `https://api.apikley.ru`.
+        upload_base_url: Where uploads go, for providers who take them at another host: what is
+            before `/api/file-stream-upload`. By naming it you have the key sent there too; it
+            goes nowhere else. None takes `base_url` with `/file-upload`.
         callback_url: What requests without one of their own name as callback URL.
         receiver: Receives callbacks, mounted in your web service or serving by itself. Each
             request is then sent with a callback URL of its own (unless it names one), callbacks
@@ -92,11 +101,25 @@ class SunoSession:
         timeout: The longest time of one call (a number is seconds); for uploads and downloads the
             longest silence.
         retry: How stubborn to be after failures.
-        client_session: Your own `aiohttp.ClientSession`: used for everything, so that tracing,
-            proxies and connectors work, and never closed. It may reuse kept-alive connections
-            for submissions too, which makes uncertain ones likelier: give it a connector with
-            `force_close=True` if that matters. Whatever its hooks and middlewares do, a submission
-            goes out once at the most.
+        client_session: Your own `aiohttp.ClientSession`: used for everything, so that tracing
+            and connectors work, and never closed. Proxies and certificates are then its own
+            matter: `proxy`, `ssl` and `connector_options` are refused beside it. It may reuse
+            kept-alive connections for submissions too, which makes uncertain ones likelier: give it
+            a connector with `force_close=True` if that matters. Whatever its hooks and middlewares
+            do, a submission goes out once at the most.
+        proxy: The URL of an http or https proxy for everything (uploads and downloads too), with
+            user and password if it wants them (Basic). None takes those of the environment:
+            `HTTPS_PROXY` and `HTTP_PROXY`, in small letters too, except for hosts that `NO_PROXY`
+            lists (names with their subdomains, addresses, networks) and those of this machine; no
+            netrc is read. False takes none. It is read when the session is made. What it tunnels
+            (https) is still encrypted to the service itself, and every submission has a tunnel of
+            its own.
+        ssl: An `ssl.SSLContext`, which must verify certificates and host names, or the path of a
+            file (PEM) with CA certificates that are trusted beside the system's.
+        connector_options: More of how connections are made, for aiohttp's `TCPConnector`: `family`,
+            `happy_eyeballs_delay`, `keepalive_timeout`, `local_addr`, `resolver` (stays yours to
+            close), `socket_factory`, `ttl_dns_cache`, `use_dns_cache`. How many there are follows
+            from `max_concurrent_submissions` and the like.
         max_download_bytes: The size of the largest file that is downloaded; 1 GiB unless given.
         user_agent: How to introduce ourselves to the hosts of media, some of which refuse Python's
             usual ways; `suno-async`, or your `client_session`'s own, unless given.
@@ -117,9 +140,10 @@ class SunoSession:
 
     def __init__(
         self,
-        api_key: str | None = None,
+        api_key: str | AskForKey | None = None,
         *,
-        base_url: str = BASE_URL,
+        base_url: str | None = None,
+        upload_base_url: str | None = None,
         callback_url: str = PLACEHOLDER_CALLBACK_URL,
         receiver: "CallbackReceiver | None" = None,
         reconcile_for: timedelta | float = timedelta(minutes=5),
@@ -132,6 +156,9 @@ class SunoSession:
         timeout: timedelta | float = timedelta(seconds=60),
         retry: RetryPolicy | None = None,
         client_session: aiohttp.ClientSession | None = None,
+        proxy: str | Literal[False] | None = None,
+        ssl: Trusted | None = None,
+        connector_options: Mapping[str, Any] | None = None,
         max_download_bytes: int = LARGEST_FILE_BYTES,
         user_agent: str | None = None,
         observers: Iterable[Observer] = (),
@@ -140,8 +167,16 @@ class SunoSession:
     ) -> None:
         # at once, so that no frame of the library has the key among its locals
         api_key = masked = mask(api_key)  # type: ignore[assignment]  # it is not used any more
+        proxy = Masked(proxy) if isinstance(proxy, str) else proxy
         self._key = read_key(masked)
-        self._base_url = _checked_base_url(base_url)
+        self._base_url = read_base_url(base_url)
+        self._upload_base_url = read_upload_base_url(upload_base_url, self._base_url)
+        self._network = read_network(
+            proxy=proxy,
+            ssl=ssl,
+            connector_options=connector_options,
+            client_session=client_session,
+        )
         self._callback_url = uri_of("callback_url", callback_url)
         check_count("max_in_flight", max_in_flight)
         self._limits = _checked_limits(
@@ -205,8 +240,10 @@ class SunoSession:
         self._transport = Transport(
             api_key=self._key,
             base_url=self._base_url,
+            upload_base_url=self._upload_base_url,
             timeout_s=self._timeout_s,
             clock=self._clock,
+            network=self._network,
             client_session=self._client_session,
         )
         self._pause = SharedPause(
@@ -220,6 +257,7 @@ class SunoSession:
             policy=self._policy,
             clock=self._clock,
             timeout_s=self._timeout_s,
+            network=self._network,
             client_session=self._client_session,
             observers=self._observers,
             max_bytes=self._max_download_bytes,
@@ -539,7 +577,10 @@ class SunoSession:
         return left
 
     async def _ask_credits(self) -> float:
-        return read_credits(await self._transport.get(CREDITS_PATH))
+        async def ask() -> float:
+            return read_credits(await self._transport.get(CREDITS_PATH))
+
+        return await self._transport.with_new_key(ask)
 
     async def upload(self, stem: "Stem") -> str:
         """Upload a vocal stem or melody and return the URL to submit; it costs nothing.
@@ -575,8 +616,9 @@ class SunoSession:
         got: an extended attribute, or a hidden file beside it where the file system has none.
 
         The URL is asked for exactly as it is, without the key, and redirects are followed to
-        public addresses only (and to those of the API's own kind). With your own `client_session`
-        names are looked up before they are asked; what its connector or proxy then connects to is
+        public addresses only (and to those of the API's own kind). Through a proxy, and with your
+        own `client_session`, names are looked up before they are asked for, and those that cannot
+        be looked up here are asked for too; what the proxy or the connector then connects to is
         not known.
 
         Args:
@@ -670,15 +712,6 @@ def _in_utc(submitted_at: datetime | None) -> datetime | None:
     except OverflowError as error:
         rule = "must be a time that UTC has"
         raise InvalidRequest("submitted_at", submitted_at, rule) from error
-
-
-def _checked_base_url(value: str) -> str:
-    url = uri_of("base_url", value)
-    parts = urlsplit(url)
-    if parts.query or parts.fragment or "@" in parts.netloc:
-        rule = "must be a URL without user, password, query and fragment"
-        raise InvalidRequest("base_url", "(hidden)", rule)
-    return url.rstrip("/")
 
 
 def _checked_limits(limits: AccountLimits | None, **own: Any) -> AccountLimits:

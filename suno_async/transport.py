@@ -3,23 +3,28 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from math import inf
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import aiohttp
 from attrs import evolve
-from multidict import CIMultiDict
-from yarl import URL
 
 from suno_async.body import OneTimeBody
 from suno_async.clock import Clock
 from suno_async.direct import DirectGets, Received, is_possible
-from suno_async.errors import ConnectionFailed, SunoError, UnexpectedError
-from suno_async.key import Masked, Scrubber
+from suno_async.errors import AuthenticationError, ConnectionFailed, SunoError, UnexpectedError
+from suno_async.host import Host
+from suno_async.key import Asked, Masked, Scrubber, take_frames_off
+from suno_async.key_source import KeySource
+from suno_async.network import Network
+from suno_async.proxy import failure_of_proxy
 from suno_async.reading import check_size, decoded, whole, withheld
 from suno_async.retry import read_retry_after
 from suno_async.wire import Answer, find_task_id, read_envelope
+
+T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
@@ -28,6 +33,11 @@ CONNECT_S = 10.0
 
 # what one header line may hold; aiohttp's own limit of 8 KB has hidden the answers of paid calls
 LARGEST_HEADER_BYTES = 256 * 1024
+
+_JSON = {"Content-Type": "application/json"}
+
+# spec: the key is missing or not valid
+UNAUTHORIZED = 401
 
 _PARSING: dict[str, Any] = {"max_field_size": LARGEST_HEADER_BYTES}
 
@@ -47,21 +57,24 @@ _NEVER_SENT = (
     aiohttp.InvalidURL,
 )
 
-_NETWORK = (aiohttp.ClientError, TimeoutError, OSError)
+# how the network fails
+NETWORK = (aiohttp.ClientError, TimeoutError, OSError)
 
 
 class Transport:
-    """Carries calls to the API's own host, and the key with them, to nobody else.
+    """Carries calls to the API's host and to that of uploads, and the key with them.
 
-    Redirects are not followed. A submission opens a connection of its own, so that it never rides
-    on a kept-alive one that the other side may just be closing; with a caller's own
-    `client_session` that cannot be promised.
+    Nobody else gets it. Redirects are not followed. A submission opens a connection of its own,
+    through a proxy too, so that it never rides on a kept-alive one that the other side may just be
+    closing; with a caller's own `client_session` that cannot be promised.
 
     Args:
-        api_key: The key, sent as bearer token.
+        api_key: The key, sent as bearer token, or what is to be asked for it.
         base_url: The API's scheme, host and path prefix, without a slash at the end.
+        upload_base_url: The same of the service that takes uploads.
         timeout_s: The longest time of one call, connecting included.
         clock: Where time comes from.
+        network: How connections are made.
         client_session: The caller's own; it is used for everything and never closed.
 
     Attributes:
@@ -71,27 +84,20 @@ class Transport:
     def __init__(
         self,
         *,
-        api_key: Masked,
+        api_key: Masked | Asked,
         base_url: str,
+        upload_base_url: str,
         timeout_s: float,
         clock: Clock,
+        network: Network,
         client_session: aiohttp.ClientSession | None = None,
     ) -> None:
-        self.scrub: Scrubber = Scrubber(api_key)
-        # in the form that aiohttp would otherwise make of them for every call
-        self._headers = CIMultiDict(
-            {
-                "Authorization": Masked(f"Bearer {api_key!s}"),
-                "Accept": "application/json",
-                # an encoding that lies, or breaks, has hidden the answers of paid calls
-                "Accept-Encoding": "identity",
-                "Cache-Control": "no-cache",
-            }
-        )
-        self._post_headers = self._headers.copy()
-        self._post_headers["Content-Type"] = "application/json"
-        self._base_url = URL(base_url, encoded=True)
-        self._prefix = self._base_url.raw_path.rstrip("/")
+        self.scrub: Scrubber = Scrubber(*network.proxies.secrets)
+        self._keys = KeySource(api_key, self.scrub, clock, timeout_s)
+        self._network = network
+        self._api = Host(base_url, network)
+        self._uploads = Host(upload_base_url, network)
+        self._direct_key: Masked | None = None
         self._clock = clock
         self._theirs = client_session
         self._direct: DirectGets | None = None
@@ -114,13 +120,11 @@ class Transport:
         if self._theirs is not None:
             self._kept_alive = self._fresh = self._theirs
         else:
-            connector = aiohttp.TCPConnector(limit=0)
+            connector = self._network.connector()
             self._kept_alive = self._own(connector)
-            if is_possible():
-                self._direct = DirectGets(
-                    connector, self._base_url, self._headers, self._timeout, _PARSING
-                )
-            self._fresh = self._own(aiohttp.TCPConnector(limit=0, force_close=True))
+            if is_possible() and self._api.is_direct:
+                self._direct = DirectGets(connector, self._api.url, self._timeout, _PARSING)
+            self._fresh = self._own(self._network.connector(force_close=True))
         return self
 
     async def __aexit__(
@@ -135,12 +139,14 @@ class Transport:
         """Close the client sessions of its own; again, it does nothing."""
         if self._direct is not None:
             self._direct.close()
+        self._keys.close()
         # the sockets are closed before anything is awaited: a cancellation here leaves none open
         closing = [connector.close() for connector in self._connectors]
         for closed in closing:
             await closed
         for session in self._ours:
             await session.close()
+        await self._keys.aclose()
         # a writer of aiohttp's that was just begun, or cancelled, has not run to its end yet
         for _ in range(2):
             await asyncio.sleep(0)
@@ -156,8 +162,38 @@ class Transport:
         self._ours.append(session)
         return session
 
+    async def key(self) -> Masked:
+        """Give the key to send.
+
+        Raises:
+            ConnectionFailed: It was asked for, and none came.
+            InvalidRequest: What came cannot be a key.
+        """
+        return await self._keys.current()
+
+    async def has_another_key(self, refused: Masked) -> bool:
+        """Tell whether there is another key than one that the service refused; it is asked for."""
+        return await self._keys.renewed(refused)
+
+    async def with_new_key(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Make a call that costs nothing; once again if its key is refused and there is another.
+
+        Raises:
+            SunoError: What the call raises.
+        """
+        key = await self.key()
+        try:
+            return await call()
+        except AuthenticationError as error:
+            if error.code != UNAUTHORIZED or not await self.has_another_key(key):
+                raise
+        return await call()
+
     async def get(self, path: str, within_s: float | None = None) -> Answer:
         """Ask for something.
+
+        When the key is refused, another is asked for; the call is not repeated, since a task must
+        not be looked at twice in the same moment.
 
         Args:
             path: Encoded already.
@@ -169,11 +205,18 @@ class Transport:
         """
         session = self._open(self._kept_alive)
         timeout = self._shorter(within_s)
+        key = self._keys.known or await self.key()
         if self._direct is not None:
-            asked = self._direct.get(self._prefix + path, timeout.total or self._timeout_s)
+            if key is not self._direct_key:
+                self._direct.headers = self._api.headers(key)
+                self._direct_key = key
+            asked = self._direct.get(self._api.prefix + path, timeout.total or self._timeout_s)
         else:
-            asked = self._ask(session, "GET", path, None, timeout)
-        return await self._answered("GET", path, asked)
+            asked = self._ask(session, "GET", self._api, path, None, key, timeout)
+        answer = await self._answered("GET", path, asked)
+        if self._keys.can_change and _refuses_key(answer):
+            await self._keys.renewed(key, timeout.total or inf)
+        return answer
 
     def _shorter(self, within_s: float | None) -> aiohttp.ClientTimeout:
         usual = self._timeout
@@ -184,33 +227,40 @@ class Transport:
         return self._shorter_timeouts[within_s]
 
     async def upload(self, path: str, form: aiohttp.FormData) -> Answer:
-        """Send a form that holds a file; it takes as long as bytes flow.
+        """Send a form that holds a file to the service for uploads; it may last while bytes flow.
 
         Raises:
             ConnectionFailed: No whole answer came.
             ProtocolError: The answer is too large.
         """
         session = self._open(self._kept_alive)
-        asked = self._ask(session, "POST", path, form, self._upload_timeout)
-        return await self._answered("POST", path, asked)
+        key = await self.key()
+        asked = self._ask(session, "POST", self._uploads, path, form, key, self._upload_timeout)
+        answer = await self._answered("POST", path, asked)
+        if self._keys.can_change and _refuses_key(answer):
+            await self._keys.renewed(key)
+        return answer
 
     async def _ask(
         self,
         session: aiohttp.ClientSession,
         method: str,
+        host: Host,
         path: str,
         data: aiohttp.FormData | None,
+        key: Masked,
         timeout: aiohttp.ClientTimeout,
     ) -> Received:
         async with session.request(
             method,
-            self._url(path),
+            host.url_of(path),
             data=data,
-            headers=self._headers,
+            headers=host.headers(key),
             timeout=timeout,
             allow_redirects=False,
             raise_for_status=False,
             auto_decompress=False,
+            **host.way,
             **_PARSING,
         ) as response:
             return Received(response.status, response.headers, await whole(response))
@@ -231,7 +281,7 @@ class Transport:
         del cause  # it may show the key, and loggers show locals
         raise failure
 
-    async def post_once(self, path: str, body: OneTimeBody) -> Answer:
+    async def post_once(self, path: str, body: OneTimeBody, key: Masked) -> Answer:
         """Send a body that can be sent once, over a connection of its own.
 
         A whole JSON answer counts although its frame is broken. The body tells whether the service
@@ -252,15 +302,16 @@ class Transport:
                 _WhatCameIsRead(self._timeout_s),
                 session.request(
                     "POST",
-                    self._url(path),
+                    self._api.url_of(path),
                     data=body,
-                    headers=self._post_headers,
+                    headers=self._api.headers(key, **_JSON),
                     timeout=self._connect_timeout,
                     allow_redirects=False,
                     raise_for_status=False,
                     auto_decompress=False,
                     max_line_size=LARGEST_HEADER_BYTES,
                     max_field_size=LARGEST_HEADER_BYTES,
+                    **self._api.way,
                     **_MOST_HEADERS,
                 ) as response,
             ):
@@ -308,10 +359,10 @@ class Transport:
     def _failure(self, cause: Exception, *, request_sent: bool) -> SunoError:
         """Describe what went wrong without showing the key, in the exceptions behind it either."""
         failure: SunoError
-        _strip(cause)
+        take_frames_off(cause, NETWORK)
         if isinstance(cause, SunoError):
             return cause
-        if isinstance(cause, _NETWORK):
+        if isinstance(cause, NETWORK):
             reason = self.scrub(connection_failed(cause).reason)
             failure = ConnectionFailed(reason, request_sent)
         else:
@@ -332,18 +383,6 @@ class Transport:
             code, end = None, self.scrub(f"{type(ending).__name__}: {ending}")
         seconds = time.perf_counter() - began_s
         _log.debug("%s %s: %s, %.3f s", method, path, end, seconds, extra={"code": code})
-
-    def _url(self, path: str) -> URL:
-        """Put a URL together: a new one for every task, it costs less than to take one apart."""
-        plain, _, query = path.partition("?")
-        base = self._base_url
-        return URL.build(
-            scheme=base.scheme,
-            authority=base.raw_authority,
-            path=self._prefix + plain,
-            query_string=query,
-            encoded=True,
-        )
 
 
 class _WhatCameIsRead:
@@ -383,17 +422,6 @@ class _WhatCameIsRead:
             self._limit.reschedule(self._loop.time())
 
 
-def _strip(error: BaseException) -> None:
-    """Take the frames off failures of the network: their locals are the bytes on the way."""
-    behind: BaseException | None = error
-    seen: set[int] = set()
-    while behind is not None and id(behind) not in seen:
-        seen.add(id(behind))
-        if isinstance(behind, _NETWORK):
-            behind.__traceback__ = None
-        behind = behind.__cause__ or behind.__context__
-
-
 def _is_being_cancelled() -> bool:
     """Tell whether somebody cancels this task, and not just something in it says so."""
     task = asyncio.current_task()
@@ -407,9 +435,18 @@ def _is_enough(partial: list[Answer]) -> bool:
     )
 
 
+def _refuses_key(answer: Answer) -> bool:
+    """Tell whether an answer says that the key is not valid; others are not taken apart for it."""
+    if answer.http_status == UNAUTHORIZED:
+        return True
+    return b"401" in answer.body and read_envelope(answer).code == UNAUTHORIZED
+
+
 def connection_failed(error: Exception) -> ConnectionFailed:
     """Translate a failure of the network, and tell whether anything can have been sent."""
-    if isinstance(error, aiohttp.ClientResponseError):
+    if (by_proxy := failure_of_proxy(error)) is not None:
+        reason = by_proxy
+    elif isinstance(error, aiohttp.ClientResponseError):
         reason = f"HTTP {error.status}: {error.message}"
     else:
         reason = str(error) or ("timed out" if isinstance(error, TimeoutError) else repr(error))

@@ -62,7 +62,6 @@ URL = "must be an http or https URL with a host"
         ("base_url", "api.apikley.ru", URL),
         ("base_url", "ftp://api.apikley.ru", URL),
         ("base_url", "", URL),
-        ("base_url", None, URL),
         ("base_url", "https://user:secret@host", "must be a URL without user"),
         ("base_url", "https://host/?a=1", "must be a URL without"),
         ("base_url", "https://host/#a", "must be a URL without"),

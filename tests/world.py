@@ -7,6 +7,7 @@ way. Calls themselves go over real sockets and take real time, in which the cloc
 
 import asyncio
 import re
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
@@ -99,7 +100,9 @@ Connection: TypeAlias = Callable[[asyncio.StreamReader, asyncio.StreamWriter], A
 
 
 @asynccontextmanager
-async def tcp_service(serve: Connection) -> AsyncIterator[RawService]:
+async def tcp_service(
+    serve: Connection, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None
+) -> AsyncIterator[RawService]:
     """Run a host that serves every connection with a coroutine, and then ends it."""
     service = RawService()
     serving: set[asyncio.Task[None]] = set()
@@ -118,8 +121,9 @@ async def tcp_service(serve: Connection) -> AsyncIterator[RawService]:
         service.opened += 1
         serving.add(asyncio.create_task(follow(reader, writer)))
 
-    server = await asyncio.start_server(accept, "127.0.0.1", 0)
-    service.base_url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    server = await asyncio.start_server(accept, host, 0, ssl=tls)
+    scheme, place = "http" if tls is None else "https", f"[{host}]" if ":" in host else host
+    service.base_url = f"{scheme}://{place}:{server.sockets[0].getsockname()[1]}"
     try:
         yield service
     finally:

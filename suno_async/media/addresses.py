@@ -13,6 +13,8 @@ from suno_async.errors import ConnectionFailed
 from suno_async.media.failures import Fatal
 
 PUBLIC = "public"
+# behind a proxy there may be nobody who looks names up
+LOOK_UP_S = 5.0
 # RFC 6052 and RFC 4291: IPv6 addresses that lead to the IPv4 address in their last 32 bits
 _EMBEDDED = (IPv6Network("64:ff9b::/96"), IPv6Network("::/96"))
 
@@ -105,7 +107,8 @@ class Addresses:
 async def _look_up(host: str, port: int) -> list[IPv4Address | IPv6Address]:
     loop = asyncio.get_running_loop()
     try:
-        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        async with asyncio.timeout(LOOK_UP_S):  # a TimeoutError is an OSError
+            found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, ValueError):
         return []
     return [ip_address(cast("str", address[0])) for *_, address in found]
@@ -120,11 +123,22 @@ class PublicResolver(AbstractResolver):
     """Looks names up for a connector and leaves out the addresses that are not allowed.
 
     The connector connects to what it is given here, so nothing can change between check and use.
+
+    Args:
+        addresses: Which ones are allowed.
+        resolver: Looks names up.
+        theirs: The caller's own resolver, which is never closed.
     """
 
-    def __init__(self, addresses: Addresses, resolver: AbstractResolver | None = None) -> None:
+    def __init__(
+        self,
+        addresses: Addresses,
+        resolver: AbstractResolver | None = None,
+        theirs: AbstractResolver | None = None,
+    ) -> None:
         self._addresses = addresses
         self._resolver = resolver or DefaultResolver()
+        self._theirs = theirs
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
@@ -141,5 +155,6 @@ class PublicResolver(AbstractResolver):
         return allowed
 
     async def close(self) -> None:
-        """Close what looks the names up."""
-        await self._resolver.close()
+        """Close what looks the names up, if it is our own."""
+        if self._resolver is not self._theirs:
+            await self._resolver.close()

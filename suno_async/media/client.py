@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from http.cookies import SimpleCookie
 from types import TracebackType
-from typing import Self, cast
+from typing import Any, Self, cast
 from urllib.parse import quote, urljoin
 
 import aiohttp
@@ -12,15 +12,19 @@ from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 from suno_async.errors import ConnectionFailed, ProtocolError, SunoError
+from suno_async.key import take_frames_off
 from suno_async.media.addresses import Addresses, PublicResolver
 from suno_async.media.answers import Head
 from suno_async.media.encodings import CHUNK_BYTES
 from suno_async.media.failures import Fatal, translated
+from suno_async.network import Network
+from suno_async.transport import NETWORK
 
 # seen: hosts refuse Python's usual one
 USER_AGENT = "suno-async"
 MOST_REDIRECTS = 10
 CONNECT_S = 10.0
+MOST_CONNECTIONS = 100
 
 _URL = re.compile(r"(https?)://([^/?#]*)([^#]*)", re.IGNORECASE | re.DOTALL)
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE)
@@ -32,15 +36,18 @@ class MediaClient:
     """Asks for media, to be entered with `async with`.
 
     Without a caller's own client session, it connects only to addresses that are allowed, whatever
-    names and redirects lead to. With one, names are looked up here before they are asked, which
-    does not bind the caller's connector or proxy.
+    names and redirects lead to. With one, and for URLs that a proxy is asked for, names are looked
+    up here before they are asked, which does not bind the caller's connector or the proxy: what
+    these connect to is theirs to decide.
 
     Args:
         addresses: Which hosts may be asked.
         timeout_s: The longest silence.
         user_agent: How to introduce ourselves; None takes a caller's session's own, or ours.
+        network: How connections are made; the usual way unless given.
         client_session: The caller's own; never closed.
-        resolver: Looks names up for our own connector.
+        resolver: Looks names up for our own connector, and is closed with it; None takes the
+            network's.
     """
 
     def __init__(
@@ -49,13 +56,17 @@ class MediaClient:
         addresses: Addresses,
         timeout_s: float,
         user_agent: str | None = None,
+        network: Network | None = None,
         client_session: aiohttp.ClientSession | None = None,
         resolver: AbstractResolver | None = None,
     ) -> None:
         self._addresses = addresses
         self._user_agent = user_agent
+        self._network = network or Network()
         self._theirs = client_session
         self._inner_resolver = resolver
+        self._ours: list[aiohttp.ClientSession] = []
+        self._connectors: list[aiohttp.TCPConnector] = []
         self._timeout = aiohttp.ClientTimeout(
             total=None, connect=None, sock_connect=CONNECT_S, sock_read=timeout_s
         )
@@ -64,14 +75,24 @@ class MediaClient:
         if self._theirs is not None:
             self._session = self._theirs
             return self
-        self._resolver = PublicResolver(self._addresses, self._inner_resolver)
-        self._connector = aiohttp.TCPConnector(resolver=self._resolver)
-        self._session = aiohttp.ClientSession(
-            connector=self._connector, cookie_jar=aiohttp.DummyCookieJar()
+        network = self._network
+        self._resolver = PublicResolver(
+            self._addresses, self._inner_resolver or network.resolver, network.resolver
         )
-        # aiohttp would repeat a request by itself when a kept-alive connection breaks, uncounted
-        self._session._retry_connection = False
+        self._session = self._own(
+            network.connector(limit=MOST_CONNECTIONS, resolver=self._resolver)
+        )
+        if network.proxies:  # the proxy itself may be at any address
+            self._proxied = self._own(network.connector(limit=MOST_CONNECTIONS))
         return self
+
+    def _own(self, connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
+        session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+        # aiohttp would repeat a request by itself when a kept-alive connection breaks, uncounted
+        session._retry_connection = False
+        self._connectors.append(connector)
+        self._ours.append(session)
+        return session
 
     async def __aexit__(
         self,
@@ -86,9 +107,11 @@ class MediaClient:
         if self._theirs is not None:
             return
         # the sockets are closed before anything is awaited: a cancellation here leaves none open
-        closing = self._connector.close()
-        await closing
-        await self._session.close()
+        closing = [connector.close() for connector in self._connectors]
+        for closed in closing:
+            await closed
+        for session in self._ours:
+            await session.close()
         await self._resolver.close()
 
     async def ask(self, url: str, headers: Mapping[str, str]) -> "Answer":
@@ -105,8 +128,15 @@ class MediaClient:
             return await self._follow(url, headers)
         except (Fatal, SunoError):
             raise
-        except Exception as error:  # a caller's session has hooks, and they raise anything
-            raise translated(error) from error
+        except Exception as error:  # noqa: BLE001 - a caller's session has hooks, which raise anything
+            cause = error
+        # Raised out here, the failure has no context but the cause that it is given.
+        take_frames_off(cause, NETWORK)
+        failure = translated(cause)
+        if not isinstance(cause, aiohttp.ClientHttpProxyError):  # its words may echo a password
+            failure.__cause__ = cause
+        del cause  # loggers show locals
+        raise failure
 
     async def _follow(self, url: str, headers: Mapping[str, str]) -> "Answer":
         cookies = aiohttp.CookieJar(unsafe=True, quote_cookie=False)
@@ -127,15 +157,26 @@ class MediaClient:
     ) -> aiohttp.ClientResponse:
         host = url.host or ""
         await self._addresses.check_host(host)
-        if self._theirs is not None:
+        session, proxy = self._session, self._network.proxy_for(url)
+        if self._theirs is not None or proxy is not None:
             await self._addresses.check_name(host, url.port or 0)
-        return await self._session.get(
+        way: dict[str, Any] = {}
+        of_proxy: dict[str, str] = {}
+        if proxy is not None:
+            session, way, of_proxy = self._proxied, proxy.arguments(url), proxy.headers(url)
+        return await session.get(
             url,
-            headers={**headers, **self._introduction(), **_cookie_header(cookies, url)},
+            headers={
+                **headers,
+                **self._introduction(),
+                **_cookie_header(cookies, url),
+                **of_proxy,
+            },
             timeout=self._timeout,
             allow_redirects=False,
             raise_for_status=False,
             auto_decompress=False,
+            **way,
         )
 
     def _introduction(self) -> dict[str, str]:

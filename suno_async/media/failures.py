@@ -11,6 +11,7 @@ from suno_async.errors import (
     SunoError,
     UnexpectedError,
 )
+from suno_async.proxy import failure_of_proxy
 
 
 class Fatal(Exception):
@@ -43,6 +44,8 @@ def translated(error: Exception) -> ConnectionFailed | Fatal:
     # UnicodeError: names that cannot be looked up; the others: URLs that cannot be asked for
     if isinstance(error, ValueError | aiohttp.InvalidURL):
         return Fatal(ConnectionFailed(f"the URL cannot be asked for: {reason}", request_sent=False))
+    if (by_proxy := failure_of_proxy(error)) is not None:
+        return ConnectionFailed(by_proxy, request_sent=False)
     if isinstance(error, aiohttp.ClientResponseError):
         return ConnectionFailed(f"HTTP {error.status}: {error.message}")
     if isinstance(error, aiohttp.ClientError | OSError):

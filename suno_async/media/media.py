@@ -21,6 +21,7 @@ from suno_async.media.downloads import Downloads, has_cover
 from suno_async.media.transfer import Bounds
 from suno_async.media.uploads import Stem, Uploads
 from suno_async.models import Outcome, StageEvent, TaskDetails, Track
+from suno_async.network import Network
 from suno_async.observe import Observers
 from suno_async.reading import LARGEST_FILE_BYTES
 from suno_async.retry import RetryPolicy, SharedPause
@@ -46,6 +47,7 @@ class Media:
         policy: How stubborn to be.
         clock: Where time comes from.
         timeout_s: The longest silence during a transfer.
+        network: How connections are made; the usual way unless given.
         client_session: The caller's own, for downloads; None makes one that connects only to
             addresses that are allowed.
         observers: Are told of uploads and downloads.
@@ -65,6 +67,7 @@ class Media:
         policy: RetryPolicy,
         clock: Clock,
         timeout_s: float,
+        network: Network | None = None,
         client_session: aiohttp.ClientSession | None = None,
         observers: Observers | None = None,
         max_bytes: int = LARGEST_FILE_BYTES,
@@ -80,6 +83,7 @@ class Media:
             addresses=Addresses(base_url),
             timeout_s=timeout_s,
             user_agent=user_agent,
+            network=network,
             client_session=client_session,
             resolver=resolver,
         )

@@ -25,7 +25,7 @@ from suno_async.wire import read_upload_url
 Stem: TypeAlias = str | os.PathLike[str] | bytes | AsyncIterable[bytes]
 
 # docs: upload of a file as multipart/form-data
-UPLOAD_PATH = "/file-upload/api/file-stream-upload"
+UPLOAD_PATH = "/api/file-stream-upload"
 UPLOAD_FOLDER = "suno-async"
 
 
@@ -93,7 +93,12 @@ class Uploads:
             finally:
                 await lane.end(file.close)
 
-        return await persist(upload, policy=self._policy, clock=self._clock, pause=self._pause)
+        async def upload_with_new_key() -> str:
+            return await self._transport.with_new_key(upload)
+
+        return await persist(
+            upload_with_new_key, policy=self._policy, clock=self._clock, pause=self._pause
+        )
 
     async def _upload_stream(self, stem: AsyncIterable[bytes]) -> str:
         chunks = aiter(stem)

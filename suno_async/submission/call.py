@@ -8,12 +8,14 @@ from attrs import frozen
 from suno_async.body import OneTimeBody
 from suno_async.clock import Timer
 from suno_async.errors import (
+    AuthenticationError,
     ConnectionFailed,
     SessionClosed,
     SubmissionUncertain,
     SunoError,
     UnexpectedError,
 )
+from suno_async.key import Masked
 from suno_async.limits import AccountLimits
 from suno_async.models import AddInstrumentalRequest, CallbackNotice
 from suno_async.submission.deadline import Deadline
@@ -95,6 +97,8 @@ class PaidCall:
         self._deadline = deadline
         self._tasks = KnownTasks(request, gate, around)
         self._attempt = 0
+        self._key: Masked | None = None
+        self._rekeyed = False
         self._body: OneTimeBody | None = None
         self._turn: Turn | None = None
         self._begun = False
@@ -189,6 +193,20 @@ class PaidCall:
                 awaited=self._tasks.awaited,
             )
 
+    def needs_new_key(self, ending: Ending) -> bool:
+        """Tell whether an attempt was refused for its key, which proves that it cost nothing.
+
+        It may be made again with another key, once.
+        """
+        is_refused = ending.verdict is Verdict.REFUSED
+        return is_refused and isinstance(ending.error, AuthenticationError) and not self._rekeyed
+
+    async def gets_new_key(self) -> bool:
+        """Tell whether there is another key than that of the last attempt."""
+        transport = self._around.transport
+        self._rekeyed = self._key is not None and await transport.has_another_key(self._key)
+        return self._rekeyed
+
     def release(self) -> None:
         """Give the callback URL up if no task can call it; tell of tasks that did already."""
         if self.under_way:
@@ -210,7 +228,8 @@ class PaidCall:
         answer: Answer | None = None
         failure: SunoError | None = None
         try:
-            answer = await self._around.transport.post_once(PATH, body)
+            self._key = key = await self._around.transport.key()
+            answer = await self._around.transport.post_once(PATH, body, key)
         except SunoError as error:
             failure = error
         except asyncio.CancelledError:

@@ -86,13 +86,27 @@ class Submitter:
             if ending.task_id is not None:
                 return self._submitted(call, ending)
             assert ending.error is not None  # noqa: S101 - what is not accepted has a reason
-            wait_s = patience.wait_s(ending.verdict, ending.error, self._around.pause.left_s)
+            has_new_key = await self._has_new_key(call, ending, deadline)
+            left_s = self._around.pause.left_s
+            wait_s = 0.0 if has_new_key else patience.wait_s(ending.verdict, ending.error, left_s)
             call.tell_refused(ending, wait_s)
             if wait_s is None:
                 raise ending.error
             deadline.refusal = ending.error
             async with deadline.bounding():
                 await self._around.owner.sleep(wait_s)
+
+    async def _has_new_key(self, call: PaidCall, ending: Ending, deadline: Deadline) -> bool:
+        """Tell whether an attempt is made again because its key, and only that, was refused."""
+        if not call.needs_new_key(ending):
+            return False
+        deadline.refusal = ending.error
+        try:
+            async with deadline.bounding():
+                return await self._around.owner.run(call.gets_new_key())
+        except BaseException:  # cancelled, left, or too late
+            call.tell_refused(ending, None)
+            raise
 
     async def _attempt(self, call: PaidCall, turn: Turn) -> Ending:
         """Make an attempt in a task of its own; return how it ended."""
