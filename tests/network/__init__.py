@@ -1,0 +1,1 @@
+"""Proxies, certificates, other hosts, and keys that change."""
