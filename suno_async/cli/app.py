@@ -178,6 +178,7 @@ def generate(
     retry_failed: RetryFailed = False,
     adopt: Adopt = None,
     abandon: Abandon = False,
+    as_json: Json = False,
     base_url: BaseUrl = None,
     interval: Interval = None,
 ) -> None:
@@ -191,8 +192,8 @@ def generate(
 
     Example: suno-async generate --manifest songs.csv --out music
     """
+    from suno_async.cli.decisions import Decisions, read_adoptions
     from suno_async.cli.generate import generate as command
-    from suno_async.cli.orders import Decisions, read_adoptions
     from suno_async.cli.song_run import Options
 
     given: dict[str, Any] = {
@@ -216,6 +217,7 @@ def generate(
         confirm_above=confirm_above,
         yes=yes,
         dry_run=dry_run,
+        as_json=as_json,
     )
     command(given, manifest, out, service_of(ctx, base_url, interval), options, encoding)
 
@@ -233,6 +235,7 @@ def resume(
     retry_failed: RetryFailed = False,
     adopt: Adopt = None,
     abandon: Abandon = False,
+    as_json: Json = False,
     base_url: BaseUrl = None,
     interval: Interval = None,
 ) -> None:
@@ -240,8 +243,8 @@ def resume(
 
     Example: suno-async resume music
     """
+    from suno_async.cli.decisions import Decisions, read_adoptions
     from suno_async.cli.generate import resume as command
-    from suno_async.cli.orders import Decisions, read_adoptions
     from suno_async.cli.song_run import Options
 
     options = Options(
@@ -251,6 +254,7 @@ def resume(
         price=price,
         confirm_above=confirm_above,
         yes=yes,
+        as_json=as_json,
     )
     command(folder, service_of(ctx, base_url, interval), options)
 

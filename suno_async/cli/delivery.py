@@ -125,7 +125,7 @@ def note_earlier(board: Board, entry: Entry, job: Job, saved: Container[str]) ->
         saved: The tasks of which files were saved.
     """
     _note_task(board, entry, job)
-    if job.state is JobState.COMPLETE and job.task_id in saved:
+    if job.state is JobState.COMPLETE and (job.task_id or "") in saved:
         entry.earlier, entry.state = True, State.SAVED
     elif job.state in {JobState.FAILED, JobState.ABANDONED}:
         entry.earlier, entry.state = True, State.FAILED

@@ -35,9 +35,11 @@ class LivePage:
     Args:
         board: The songs.
         out: The run's folder.
+        quiet: Whether not to print where it is.
     """
 
-    def __init__(self, board: Board, out: Path) -> None:
+    def __init__(self, board: Board, out: Path, *, quiet: bool = False) -> None:
+        self._quiet = quiet
         self._board = board
         self._out = out
         self._title = self._key = ""
@@ -95,7 +97,8 @@ class LivePage:
         if error is not None:
             complain(f"suno-async: the page could not be written: {sentence(error)}")
             return
-        say(f"The page: {printable(str(self._out / PAGE))}")
+        if not self._quiet:
+            say(f"The page: {printable(str(self._out / PAGE))}")
 
     def _put_stems(self) -> None:
         songs = [entry.song for entry in self._board.entries]

@@ -68,10 +68,27 @@ RetryFailed = Annotated[
         "--retry-failed", help="Submit rows again whose tasks failed, and pay for them again."
     ),
 ]
+
+
+def _check_adoptions(given: list[str] | None) -> list[str] | None:
+    if not given:
+        return given
+    from suno_async.cli.decisions import read_adoptions
+    from suno_async.cli.failures import Complaint
+
+    try:
+        read_adoptions(given)
+    except Complaint as error:
+        raise typer.BadParameter(str(error)) from error
+    return given
+
+
 Adopt = Annotated[
     list[str] | None,
     typer.Option(
-        metavar="ROW=TASK_ID", help="Take a task of the account for that of an uncertain row."
+        metavar="ROW=TASK_ID",
+        help="Take a task of the account for that of an uncertain row.",
+        callback=_check_adoptions,
     ),
 ]
 Abandon = Annotated[bool, typer.Option("--abandon", help="Look no further after uncertain rows.")]

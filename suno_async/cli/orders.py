@@ -1,15 +1,15 @@
 """What is to be done with the rows of a run before it goes on: what is new, again, or decided."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from attrs import field, frozen
+from attrs import frozen
 
-from suno_async.cli.failures import Complaint, printable
+from suno_async.cli.decisions import Decisions
+from suno_async.cli.failures import Complaint
 from suno_async.cli.numbering import RunRow
 from suno_async.durable import JobState
 
-_LONGEST_NUMBER = 9
 _DOUBTFUL = (JobState.UNCERTAIN, JobState.ABANDONED)
 # a job in one of these has no task that goes on, nor one that is complete
 _ADOPTING = (*_DOUBTFUL, JobState.FAILED, JobState.CANCELLED)
@@ -28,42 +28,6 @@ class KnownJob:
     state: JobState
     task_id: str | None = None
     stem: Path | None = None
-
-
-@frozen
-class Decisions:
-    """What a person decides about rows that do not go on by themselves.
-
-    Attributes:
-        retry_uncertain: Whether to submit again what may have been paid for.
-        retry_failed: Whether to submit again what has failed after it was paid for.
-        adopt: Tasks of the account, by the numbers of the rows whose they are.
-        abandon: Whether to look no further after uncertain rows.
-    """
-
-    retry_uncertain: bool = False
-    retry_failed: bool = False
-    adopt: Mapping[int, str] = field(factory=dict[int, str], hash=False)
-    abandon: bool = False
-
-
-def read_adoptions(given: Iterable[str]) -> dict[int, str]:
-    """Read `ROW=TASK_ID`, several times.
-
-    Raises:
-        Complaint: One is something else, or a row has two.
-    """
-    adopted: dict[int, str] = {}
-    for text in given:
-        number, mark, task_id = text.partition("=")
-        if not mark or not number.strip().isdecimal() or not task_id.strip():
-            raise Complaint(
-                printable(f"--adopt must be ROW=TASK_ID, such as 7=5c79be8e, not {text!r}")
-            )
-        row = int(number[:_LONGEST_NUMBER])
-        if adopted.setdefault(row, task_id.strip()) != task_id.strip():
-            raise Complaint(f"--adopt gives two tasks to row {row}")
-    return adopted
 
 
 @frozen

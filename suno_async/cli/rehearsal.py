@@ -1,15 +1,16 @@
 """What a run would do: its rows, whether their stems are there, and what they would cost."""
 
 import asyncio
+import json
 from collections.abc import Sequence
 
 import aiohttp
-from rich.console import Console
 
 from suno_async.cli.board import Board, Entry
 from suno_async.cli.cost import estimate
 from suno_async.cli.failures import complain, printable, sentence
 from suno_async.cli.orders import Orders
+from suno_async.cli.output import say
 from suno_async.cli.service import SongService
 
 _CONCURRENT = 8
@@ -18,14 +19,17 @@ _LONGEST_S = 15.0
 _NO_METHOD = (405, 501)
 
 
-def rehearse(service: SongService, board: Board, orders: Orders, price: float | None) -> None:
+def rehearse(
+    service: SongService, board: Board, orders: Orders, price: float | None, *, as_json: bool
+) -> None:
     """Show what would be submitted, after a look at each stem and at the balance.
 
     Args:
         service: Asked for the balance.
-        board: The rows; those whose stem is not there are noted as failed.
+        board: The rows.
         orders: What would be done.
         price: What a song costs; None when that is not known.
+        as_json: Whether a program reads it: an object a row, and one for the cost.
 
     Raises:
         SunoError: The service does not take the key, or cannot be reached.
@@ -33,27 +37,35 @@ def rehearse(service: SongService, board: Board, orders: Orders, price: float | 
     paying = {row.number for row in orders.paying}
     entries = [entry for entry in board.entries if entry.number in paying]
     asyncio.run(_look(service, board, entries))
-    console = Console()
-    for entry in board.entries:
-        line = f"{entry.number:>4}  {_what(entry, paying)}  {_about(entry)}"
-        console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
     cost = estimate(len(entries), price, board.balance_before)
-    line = f"{cost}. Nothing was submitted"
-    console.print(line, markup=False, highlight=False, soft_wrap=True)
+    if as_json:
+        for entry in board.entries:
+            _say_json(row=entry.number, would=_would(entry, paying), **_about(entry))
+        _say_json(songs=len(entries), price=price, credits=board.balance_before)
+        return
+    for entry in board.entries:
+        about = " | ".join(str(value) for value in _about(entry).values() if value)
+        say(printable(f"{entry.number:>4}  {_would(entry, paying):<9} {about}"))
+    say(f"{cost}. Nothing was submitted")
 
 
-def _what(entry: Entry, paying: set[int]) -> str:
+def _would(entry: Entry, paying: set[int]) -> str:
+    """Say in a word what would become of a row, or has become of it."""
     if entry.number in paying:
-        return "submit  "
-    return "refused " if entry.song is None else f"{entry.state.value:<8}"
+        return "submit"
+    return "refused" if entry.song is None else entry.state.value
 
 
-def _about(entry: Entry) -> str:
+def _about(entry: Entry) -> dict[str, str | None]:
     if entry.song is None:
-        return f"{entry.source}: {entry.problem}"
-    fields = entry.song.fields
-    stem = entry.song.stem.path.name if entry.song.stem is not None else fields["upload_url"]
-    return f"{entry.title} | {fields['tags']} | {stem}"
+        return {"title": entry.title, "reason": f"{entry.source}: {entry.problem}"}
+    fields, stem = entry.song.fields, entry.song.stem
+    where = stem.path.name if stem is not None else str(fields["upload_url"])
+    return {"title": entry.title, "tags": str(fields["tags"]), "stem": where}
+
+
+def _say_json(**values: object) -> None:
+    say(json.dumps({name: value for name, value in values.items() if value is not None}))
 
 
 async def _look(service: SongService, board: Board, entries: Sequence[Entry]) -> None:

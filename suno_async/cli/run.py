@@ -12,6 +12,7 @@ from attrs import define, field
 
 from suno_async.cli.board import Board
 from suno_async.cli.display import Display, shown
+from suno_async.cli.estimate import Capacity
 from suno_async.cli.failures import Complaint
 from suno_async.cli.interruption import PIPE, Interruption
 from suno_async.cli.live_page import LivePage
@@ -33,6 +34,8 @@ class Run:
         page: Kept up to date meanwhile; None when the folder is to have none of this run.
         stop: Called when it is asked to stop for the first time; None when it then stops at once.
         leave: Called when it is asked again.
+        as_json: Whether a program reads what is printed.
+        capacity: How fast it may submit, to estimate the time that is left.
     """
 
     heading: str
@@ -41,6 +44,8 @@ class Run:
     page: LivePage | None = None
     stop: Callable[[], None] | None = None
     leave: Callable[[], None] = field(default=lambda: None)
+    as_json: bool = False
+    capacity: Capacity = field(factory=Capacity)
 
     def perform(self, work: Callable[[], Awaitable[None]]) -> None:
         """Do the work on an event loop, show it, and print how it ended.
@@ -52,7 +57,9 @@ class Run:
         check_folder(self.out)
         output = Output(sys.stdout)
         try:
-            with shown(self.board, output, self.heading) as display:
+            with shown(
+                self.board, output, self.heading, as_json=self.as_json, capacity=self.capacity
+            ) as display:
                 interruption = Interruption(self._stop_and_tell(display), self.leave)
 
                 async def watched() -> None:
@@ -61,7 +68,7 @@ class Run:
 
                 asyncio.run(interruption.guard(watched))
         finally:
-            if any(entry.task_id for entry in self.board.entries):
+            if not self.as_json and any(entry.task_id for entry in self.board.entries):
                 print_result(self.board, output, self.out)
 
     def _stop_and_tell(self, display: Display) -> Callable[[], None] | None:

@@ -4,11 +4,10 @@ import asyncio
 from contextlib import suppress
 from typing import Any
 
-from rich.console import Console
-
 from suno_async.cli.board import Board
 from suno_async.cli.failures import ending_clearly
 from suno_async.cli.interruption import Interrupted, Interruption
+from suno_async.cli.output import say
 from suno_async.sandbox import Sandbox
 
 
@@ -28,11 +27,11 @@ def serve(**settings: Any) -> None:
 async def _serve(settings: dict[str, Any]) -> None:
     async with Sandbox(**settings) as sandbox:
         try:
-            _say(_WELCOME.format(url=sandbox.base_url, key=sandbox.api_key))
+            say(_WELCOME.format(url=sandbox.base_url, key=sandbox.api_key))
             await asyncio.Event().wait()
         finally:
             charged = sum(entry.amount for entry in sandbox.ledger if entry.kind == "charge")
-            _say(f"stopped; {len(sandbox.tasks)} tasks, {charged:g} credits charged")
+            say(f"stopped; {len(sandbox.tasks)} tasks, {charged:g} credits charged")
 
 
 _WELCOME = """\
@@ -40,7 +39,3 @@ The sandbox answers at {url} to the key {key} until Ctrl-C. In another terminal:
   export APIKLEY_API_KEY={key}
   suno-async generate --base-url {url} --stem voice.wav \\
     --title "Morning Piano" --tags "relaxing, piano" --negative-tags "heavy metal\""""
-
-
-def _say(text: str) -> None:
-    Console().print(text, markup=False, highlight=False, soft_wrap=True)

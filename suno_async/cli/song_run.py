@@ -11,12 +11,14 @@ from attrs import define, evolve, field, frozen
 
 from suno_async.cli.board import Board, Entry, State
 from suno_async.cli.cost import confirm, estimate, learned_price
+from suno_async.cli.decisions import Decisions
 from suno_async.cli.delivery import Delivery, note_earlier
+from suno_async.cli.estimate import Capacity
 from suno_async.cli.failures import Complaint, complain, ending_clearly, printable
 from suno_async.cli.file_names import DEFAULT, Template
 from suno_async.cli.live_page import LivePage
 from suno_async.cli.numbering import Numbered, RunRow
-from suno_async.cli.orders import Decisions, KnownJob, Orders, make_orders
+from suno_async.cli.orders import KnownJob, Orders, make_orders
 from suno_async.cli.rehearsal import rehearse
 from suno_async.cli.run import Run
 from suno_async.cli.run_db import RunDb, Settings
@@ -41,6 +43,7 @@ class Options:
         confirm_above: How many songs are paid for without asking.
         yes: Whether that is agreed to beforehand.
         dry_run: Whether to submit nothing, and only show what would be.
+        as_json: Whether a program reads what is printed.
     """
 
     decisions: Decisions = field(factory=Decisions)
@@ -50,6 +53,7 @@ class Options:
     confirm_above: int = 20
     yes: bool = False
     dry_run: bool = False
+    as_json: bool = False
 
 
 @frozen
@@ -105,13 +109,14 @@ class SongRun:
     options: Options
     title: str | None = None
     _stopped: bool = False
+    _told: bool = False
     _delivery: Delivery | None = None
     _board: Board = field(init=False, factory=Board)
     _page: LivePage = field(init=False)
     _entries: dict[str, Entry] = field(init=False, factory=dict[str, Entry])
 
     def __attrs_post_init__(self) -> None:
-        self._page = LivePage(self._board, self.folder.out)
+        self._page = LivePage(self._board, self.folder.out, quiet=self.options.as_json)
 
     def perform(self, numbered: Callable[[list[RunRow]], Numbered]) -> None:
         """Do it; what was begun by an earlier run goes on.
@@ -122,26 +127,29 @@ class SongRun:
         Raises:
             SystemExit: Something failed, or is not finished.
         """
-        rest = RunRest(self.folder.out)
+        if self.options.dry_run:
+            with ending_clearly(self._board):
+                self._rehearse(numbered(self.folder.db.rows()))
+            return
         # the page comes last: what is paid for and not on disk is to be told first
-        with self._page.finished(), ending_clearly(self._board, rest):
+        with self._page.finished(), ending_clearly(self._board, self._rest):
             name = self.options.name
             template = Template(name) if name is not None else None  # a bad one costs nothing
-            if self.options.dry_run:
-                self._rehearse(numbered(self.folder.db.rows()))
-                return
             with self.folder.held():
                 known = self.folder.db.rows()
                 self._go_on(numbered(known), template)
 
     def _rehearse(self, numbered: Numbered) -> None:
         """Show what would be done; nothing is recorded, nor sent."""
+        if self.options.name is not None:
+            Template(self.options.name)
         jobs = asyncio.run(self.folder.jobs(recover=False))
         orders = make_orders(numbered.rows, _known(jobs), self.options.decisions, {})
         self._tell_changes(numbered, jobs)
         price = self.options.price or self.folder.db.settings().price
         self._add_entries(numbered.rows, jobs, orders)
-        rehearse(self.service, self._board, orders, price)
+        as_json = self.options.as_json
+        rehearse(self.service, self._board, orders, price, as_json=as_json)
 
     def _go_on(self, numbered: Numbered, template: Template | None) -> None:
         rows = numbered.rows
@@ -227,7 +235,16 @@ class SongRun:
         self, orders: Orders, stems: Mapping[str, Path], settings: Settings, template: Template
     ) -> None:
         board, out = self._board, self.folder.out
-        run = Run(_heading(board, orders), out, board, self._page, self._stop, self._leave)
+        run = Run(
+            _heading(board, orders),
+            out,
+            board,
+            self._page,
+            stop=self._stop,
+            leave=self._leave,
+            as_json=self.options.as_json,
+            capacity=Capacity(settings.max_in_flight or Capacity().in_flight),
+        )
         before = {entry.task_id for entry in board.entries}
 
         def name(entry: Entry, letter: str) -> str:
@@ -266,8 +283,13 @@ class SongRun:
             self._delivery.stop()
 
     def _leave(self) -> None:
-        for line in RunRest(self.folder.out)(self._board):
+        for line in self._rest(self._board):
             complain(printable(line))
+
+    def _rest(self, board: Board) -> Sequence[str]:
+        """Say how the run goes on, once."""
+        told, self._told = self._told, True
+        return [] if told else RunRest(self.folder.out)(board)
 
     def _learn_price(self, before: set[str | None], settings: Settings) -> None:
         """Keep what a song has cost, if no refund blurs it."""

@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 from attrs import evolve
 
+from suno_async.cli.decisions import Decisions, read_adoptions
 from suno_async.cli.failures import Complaint
 from suno_async.cli.numbering import RunRow
-from suno_async.cli.orders import Decisions, KnownJob, Orders, make_orders, read_adoptions
+from suno_async.cli.orders import KnownJob, Orders, make_orders
 from suno_async.durable import JobState
 
 STATES = (*JobState, None)

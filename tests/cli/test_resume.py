@@ -240,7 +240,7 @@ async def test_a_dry_run_shows_what_would_be_done(command: Command) -> None:
     assert ended.out.splitlines() == [
         "   1  submit    Song 1 | piano | short.wav",
         "   2  submit    Song 2 | piano | short.wav",
-        "   3  refused   songs.csv:4: tags is required",
+        "   3  refused   Song 3 | songs.csv:4: tags is required",
         f"{cost}. Nothing was submitted",
     ]
     assert not out(command).exists()
@@ -261,6 +261,34 @@ async def test_the_price_is_learned_in_the_folder(command: Command) -> None:
     ended = await generate(command, "--dry-run")
     assert "2 songs to pay for, about 20 credits at 10 each, of 999,980 credits" in ended.out
     assert "   1  saved" in ended.out
+    assert "The page" not in ended.out
+    told = [
+        json.loads(line)
+        for line in (await generate(command, "--dry-run", "--json")).out.splitlines()
+    ]
+    assert [row.get("would") for row in told] == ["saved", "saved", "submit", "submit", None]
+    assert told[-1] == {"songs": 2, "price": 10.0, "credits": 999_980.0}
+
+
+async def test_programs_read_one_object_a_line(command: Command) -> None:
+    """Everything that happens, and nothing else on stdout."""
+    write_manifest(command, ROWS[:2])
+    ended = await generate(command, "--json")
+    told = [json.loads(line) for line in ended.out.splitlines()]
+    assert (told[0]["event"], told[-1]["event"]) == ("start", "end")
+    saved = {one["row"]: one["files"] for one in told if one["event"] == "saved"}
+    assert sorted(saved) == [1, 2]
+    assert all((command.folder / path).is_file() for paths in saved.values() for path in paths)
+    assert told[-1]["counts"]["saved"] == 2
+    again = await generate(command, "--json")
+    assert json.loads(again.out.splitlines()[-1])["counts"]["saved"] == 2
+
+
+async def test_a_wrong_adoption_is_wrong_usage(command: Command) -> None:
+    """It ends before anything is read."""
+    ended = await resume(command, "--adopt", "seven")
+    assert ended.status == 2
+    assert "--adopt must be ROW=TASK_ID" in " ".join(ended.err.replace("│", " ").split())
 
 
 async def test_a_dry_run_needs_the_key(command: Command) -> None:
@@ -269,7 +297,7 @@ async def test_a_dry_run_needs_the_key(command: Command) -> None:
     words = ("generate", *command.service, "--manifest", "songs.csv", "--dry-run")
     ended = await command.run(*words, key="wrong")
     assert ended.status == 1
-    assert "check APIKLEY_API_KEY" in ended.err
+    assert "the service refused the API key" in ended.err
 
 
 async def test_two_commands_never_work_in_one_folder(command: Command) -> None:
