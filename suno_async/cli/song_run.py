@@ -23,6 +23,7 @@ from suno_async.cli.rehearsal import rehearse
 from suno_async.cli.run import Run
 from suno_async.cli.run_db import RunDb, Settings
 from suno_async.cli.run_folder import RunFolder
+from suno_async.cli.run_rest import RunRest
 from suno_async.cli.saving import Saving
 from suno_async.cli.service import SongService, last_balance
 from suno_async.durable import DurableSuno, Job, JobState
@@ -54,43 +55,6 @@ class Options:
     yes: bool = False
     dry_run: bool = False
     as_json: bool = False
-
-
-@frozen
-class RunRest:
-    """How a run goes on.
-
-    Args:
-        out: Its folder.
-    """
-
-    out: Path
-
-    def __call__(self, board: Board) -> Sequence[str]:
-        """Say what is not finished, and which rows have to be decided about."""
-        resume = shlex.join(["suno-async", "resume", str(self.out)])
-        lines: list[str] = []
-        left = sum(_goes_on(entry) for entry in board.entries)
-        if left and board.began:
-            songs = "1 song is" if left == 1 else f"{left} songs are"
-            lines += [f"{songs} not finished. Go on with:", f"  {resume}"]
-        if rows := [entry.number for entry in board.entries if entry.state is State.UNCERTAIN]:
-            listed = ", ".join(map(str, rows[:_NAMED])) + (", …" if rows[_NAMED:] else "")
-            doubtful = f"Nobody knows whether these rows were paid for: {listed}."
-            lines += [
-                f"{doubtful} Look at the account's history, and decide:",
-                f"  {resume} --adopt {rows[0]}=TASK_ID    its task is there",
-                f"  {resume} --retry-uncertain    submit again: paid twice if it is there",
-                f"  {resume} --abandon    look no further",
-            ]
-        return lines
-
-
-def _goes_on(entry: Entry) -> bool:
-    """Tell whether the same command would bring a song further."""
-    if entry.state is State.FAILED:
-        return entry.song is not None and (entry.retrievable or entry.task_id is None)
-    return entry.state not in {State.SAVED, State.UNCERTAIN}
 
 
 @define
