@@ -1,13 +1,15 @@
 """From jobs to files: follow the jobs of a run, and save the tracks of each that ends."""
 
 import asyncio
-from collections.abc import Container, Mapping
+from collections.abc import Mapping
 from contextlib import aclosing
 from datetime import UTC, datetime
+from pathlib import Path
 
 from suno_async import AuthenticationError, GenerationFailed, InsufficientCredits, SunoError
 from suno_async.cli.board import Board, Entry, State
 from suno_async.cli.failures import may_still_give, sentence
+from suno_async.cli.saved_before import take_saved
 from suno_async.cli.saving import Saving
 from suno_async.durable import DurableSuno, Job, JobState
 
@@ -81,7 +83,9 @@ class Delivery:
 
     def _note(self, job: Job, group: asyncio.TaskGroup) -> None:
         entry = self._entries.get(job.key)
-        if entry is None or self._done.get(job.key, "") == job.task_id:
+        if entry is None or (entry.earlier and entry.state is State.SAVED):
+            return
+        if self._done.get(job.key, "") == job.task_id:
             return
         _note_task(self._board, entry, job)
         if job.state in _ENDED:
@@ -115,19 +119,25 @@ def _note_task(board: Board, entry: Entry, job: Job) -> None:
         board.reach(entry, event.stage, max(after_s, 0.0))
 
 
-def note_earlier(board: Board, entry: Entry, job: Job, saved: Container[str]) -> None:
+def note_earlier(
+    board: Board, entry: Entry, job: Job, out: Path, saved: Mapping[tuple[str, str], str]
+) -> None:
     """Note what an earlier run has found out of a song, before this one begins.
 
     Args:
         board: The songs.
         entry: The song.
         job: How its job stands.
-        saved: The tasks of which files were saved.
+        out: The folder of the tracks.
+        saved: The files of tracks that were saved, by task and letter.
     """
     _note_task(board, entry, job)
-    if job.state is JobState.COMPLETE and (job.task_id or "") in saved:
-        entry.earlier, entry.state = True, State.SAVED
+    entry.earlier = True
+    if job.state is JobState.COMPLETE and take_saved(entry, job.outcome.tracks, out, saved):
+        entry.end(State.SAVED)
     elif job.state in {JobState.FAILED, JobState.ABANDONED}:
-        entry.earlier, entry.state = True, State.FAILED
+        entry.end(State.FAILED)
     elif job.state is JobState.UNCERTAIN:
-        entry.earlier, entry.state = True, State.UNCERTAIN
+        entry.end(State.UNCERTAIN)
+    else:
+        entry.earlier = False

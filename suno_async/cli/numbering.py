@@ -102,4 +102,5 @@ def _run_row(row: Row | Problem, number: int) -> RunRow:
         title = row.title or row.source
         return RunRow(number, "", title, row.source, row.line, problem=row.reason)
     fields, stem = row.song.fields, row.song.stem
-    return RunRow(number, row.key, row.title, row.source, row.line, fields, stem, row.extra)
+    line = row.line or None  # there is none without a manifest
+    return RunRow(number, row.key, row.title, row.source, line, fields, stem, row.extra)

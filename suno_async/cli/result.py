@@ -1,5 +1,6 @@
 """How every song of a run ended: a table and a sum, for a person."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.cells import cell_len, set_cell_size
@@ -41,8 +42,10 @@ def print_result(board: Board, output: Output, out: Path) -> None:
         console.width = _UNLIMITED_COLUMNS
     elif size := output.size():
         console.size = (size.columns, size.lines)
-    if board.entries:
-        console.print(_table(board, console.width, cut=terminal))
+    # what an earlier run has saved is counted, and not listed again
+    entries = [it for it in board.entries if not (it.earlier and it.state is State.SAVED)]
+    if entries:
+        console.print(_table(entries, console.width, cut=terminal))
     counts = count(board.entries)
     files = sum(len(entry.files) for entry in board.entries)
     for line in (
@@ -53,9 +56,9 @@ def print_result(board: Board, output: Output, out: Path) -> None:
             output.line(printable(line))
 
 
-def _table(board: Board, columns: int, *, cut: bool) -> Table:
-    numbers = [str(entry.number or row) for row, entry in enumerate(board.entries, 1)]
-    titles = [_title(entry, cut=cut) for entry in board.entries]
+def _table(entries: Sequence[Entry], columns: int, *, cut: bool) -> Table:
+    numbers = [str(entry.number or row) for row, entry in enumerate(entries, 1)]
+    titles = [_title(entry, cut=cut) for entry in entries]
     wide = not cut or columns >= _NARROW_COLUMNS
     table = Table(box=None, padding=(0, _PADDING_COLUMNS, 0, 0), header_style="bold")
     table.add_column("#", justify="right", no_wrap=True)
@@ -68,7 +71,7 @@ def _table(board: Board, columns: int, *, cut: bool) -> Table:
     taken += [max(map(cell_len, titles)), _STAGE_COLUMNS, _SECONDS_COLUMNS] if wide else []
     # the last column has its padding too
     room = columns - sum(taken) - _PADDING_COLUMNS * (len(taken) + 1)
-    for number, title, entry in zip(numbers, titles, board.entries, strict=True):
+    for number, title, entry in zip(numbers, titles, entries, strict=True):
         names = (_name(path, cut=cut) for path in entry.files)
         files = "\n".join(_shortened(name, room) if cut else name for name in names)
         seconds = f"{entry.seconds:.1f}" if entry.seconds is not None else ""

@@ -12,10 +12,10 @@ from suno_async import GenerationFailed, SunoError, SunoSession, Track
 from suno_async.cli.board import Board, Entry, SavedTrack, State
 from suno_async.cli.failures import may_still_give, sentence
 from suno_async.cli.run_db import RunDb
+from suno_async.cli.saved_before import COVERS
 from suno_async.cli.tags import is_tagged, tag_file
 
 _CONCURRENT_DOWNLOADS = 8
-_COVERS = "covers"
 # nobody waits for an image as long as for audio, nor for a host that gives none
 _LONGEST_FOR_COVER_S = 30.0
 _MOST_COVERS_FAILED = 8
@@ -113,10 +113,7 @@ class Saving:
             entry.deleted += 1
             return None
         name = self._name(entry, letter) if self._name is not None else None
-        path = await self._session.download(track, self._out, name=name)
-        if self._db is not None:
-            await asyncio.to_thread(self._db.note_saved, *which, path.name)
-        return path
+        return await self._session.download(track, self._out, name=name)
 
     async def _furnish(self, entry: Entry) -> None:
         """Give the audio that is on disk its covers and tags; that one fails spoils nothing."""
@@ -126,9 +123,12 @@ class Saving:
                 await self._cover(saved)
             if self._tags:
                 await self._tag(entry, saved)
+            if self._db is not None and entry.task_id is not None:
+                noted = (entry.task_id, saved.letter, saved.path.name)
+                await asyncio.to_thread(self._db.note_saved, *noted)
 
     async def _cover(self, saved: SavedTrack) -> None:
-        beside = self._out / _COVERS / saved.path.name
+        beside = self._out / COVERS / saved.path.name
         try:
             async with self._cover_slots, asyncio.timeout(_LONGEST_FOR_COVER_S):
                 cover = await self._session.download_cover(saved.track, beside)

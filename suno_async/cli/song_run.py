@@ -110,7 +110,9 @@ class SongRun:
         jobs = asyncio.run(self.folder.jobs(recover=False))
         orders = make_orders(numbered.rows, _known(jobs), self.options.decisions, {})
         self._tell_changes(numbered, jobs)
-        price = self.options.price or self.folder.db.settings().price
+        price = self.options.price
+        if price is None:
+            price = self.folder.db.settings().price
         self._add_entries(numbered.rows, jobs, orders)
         as_json = self.options.as_json
         rehearse(self.service, self._board, orders, price, as_json=as_json)
@@ -124,7 +126,7 @@ class SongRun:
         stems = self.folder.put_stems([row for row in rows if row.asked and row.key])
         orders = make_orders(rows, _known(jobs), self.options.decisions, stems)
         self._tell_changes(numbered, jobs)
-        price = self.options.price or settings.price
+        price = self.options.price if self.options.price is not None else settings.price
         self._confirm(len(orders.paying), price)
         self.folder.db.save(settings, rows)
         self._page.about(settings.title, settings.page_key)
@@ -166,7 +168,7 @@ class SongRun:
             pass
 
     def _add_entries(self, rows: Sequence[RunRow], jobs: Mapping[str, Job], orders: Orders) -> None:
-        saved = {task_id for task_id, _ in self.folder.db.saved()} if jobs else set[str]()
+        saved = self.folder.db.saved() if jobs else dict[tuple[str, str], str]()
         for row in rows:
             job = jobs.get(row.key)
             never_sent = job is None or job.state is JobState.CANCELLED or row in orders.cancel
@@ -177,7 +179,7 @@ class SongRun:
             if row.key:
                 self._entries[row.key] = entry
             if job is not None and row not in orders.again:
-                note_earlier(self._board, entry, job, saved)
+                note_earlier(self._board, entry, job, self.folder.out, saved)
 
     def _tell_changes(self, numbered: Numbered, jobs: Mapping[str, Job]) -> None:
         for old, new in numbered.changed[:_NAMED]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from suno_async.sandbox import Call, DropAfter, HttpError, TaskScript
+from tests.page.test_render import data_of
 
 from .command import Command, Ended
 
@@ -75,6 +76,24 @@ async def test_the_same_command_again_does_nothing(command: Command) -> None:
     assert media(command) == before
     assert charges(command) == 4
     assert files(command) == named(1, 2, 3, 4)
+
+
+async def test_a_run_that_cannot_begin_spoils_nothing(command: Command) -> None:
+    """Table and page still have what earlier runs have saved, with its covers."""
+    write_manifest(command, ROWS[:2])
+    assert (await generate(command)).status == 0
+    before = (out(command) / "tracks.csv").read_text()
+    write_manifest(command, ROWS)
+    ended = await command.run(
+        "generate", *command.service, "--manifest", "songs.csv", key="a-wrong-key"
+    )
+    assert ended.status == 1
+    assert (out(command) / "tracks.csv").read_text().startswith(before)
+    rows = data_of((out(command) / "index.html").read_text())["rows"]
+    assert [len(row["tracks"]) for row in rows] == [2, 2, 0, 0]
+    assert all(track["cover"] for row in rows for track in row["tracks"])
+    assert (await generate(command)).status == 0
+    assert charges(command) == 4
 
 
 async def test_rows_that_are_added_or_changed_are_new(command: Command) -> None:
