@@ -42,10 +42,8 @@ if TYPE_CHECKING:
     from suno_async.limits import AccountLimits
     from suno_async.models import (
         AddInstrumentalRequest,
-        BatchProgress,
         CallbackNotice,
         Model,
-        Outcome,
         Stage,
         StageEvent,
         TaskDetails,
@@ -54,9 +52,10 @@ if TYPE_CHECKING:
         VocalGender,
     )
     from suno_async.observe import Observation, Observer, SessionStats
+    from suno_async.outcomes import BatchProgress, Outcome
     from suno_async.retry import RetryPolicy
     from suno_async.session import SunoSession
-    from suno_async.storage import from_json, to_json
+    from suno_async.storage import from_dict, from_json, to_dict, to_json
     from suno_async.task import InstrumentalTask
     from suno_async.webhook import ReplayGuard, parse_callback
 
@@ -116,8 +115,10 @@ __all__ = [
     "VirtualClock",
     "VocalGender",
     "WatchTimeout",
+    "from_dict",
     "from_json",
     "parse_callback",
+    "to_dict",
     "to_json",
 ]
 
@@ -125,6 +126,7 @@ __all__ = [
 _HOMES = (
     "errors",
     "models",
+    "outcomes",
     "clock",
     "observe",
     "limits",

@@ -17,7 +17,8 @@ from suno_async.errors import (
     UnexpectedError,
 )
 from suno_async.limits import Places
-from suno_async.models import AddInstrumentalRequest, BatchProgress, Outcome, Stage, TaskDetails
+from suno_async.models import AddInstrumentalRequest, Stage, TaskDetails
+from suno_async.outcomes import BatchProgress, Outcome
 from suno_async.owner import LAST_WAIT_S, Owner
 from suno_async.submission import Gate
 from suno_async.verdict import Verdict
@@ -330,7 +331,9 @@ class Batch:
         self._on_progress(
             BatchProgress(
                 position=run.position,
+                request=run.request,
                 task_id=run.watch.task_id if run.watch else None,
+                submitted_at=run.watch.submitted_at if run.watch else None,
                 stage=stage,
                 total=self._total,
                 submitted=self._submitted,

@@ -1,18 +1,61 @@
 """What can go wrong, as a tree of exceptions that carry what a caller needs to act on."""
 
-import re
+import pickle
+from collections.abc import Mapping
+from contextlib import suppress
+from copy import deepcopy
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from attrs import define, field
 
 if TYPE_CHECKING:  # the models import this module
+    from pydantic import GetCoreSchemaHandler
+    from pydantic_core import CoreSchema
+
     from suno_async.models import TaskDetails, Track
 
 
 @define(slots=False)
 class SunoError(Exception):
-    """The root of all errors of this library; they can be copied and pickled."""
+    """The root of all errors of this library; they can be copied and pickled.
+
+    A copy has the same attributes, notes and `__cause__`. So has a pickled one; but a cause that
+    is neither of this library nor Python's own becomes an `UnexpectedError` that names its class
+    and what it said: what else it holds may be anything, secrets too.
+    """
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        made = super().__reduce__()
+        assert isinstance(made, tuple)  # noqa: S101 - what Python makes of every exception
+        cause = self.__cause__
+        state = dict(vars(self)) if cause is None else {**vars(self), "__cause__": _sent(cause)}
+        return *made[:2], state
+
+    def __copy__(self) -> Self:
+        again = self._like(vars(self))
+        again.__cause__ = self.__cause__
+        return again
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        again = self._like(deepcopy(vars(self), memo))
+        cause = self.__cause__
+        again.__cause__ = deepcopy(cause, memo) if isinstance(cause, SunoError) else cause
+        return again
+
+    def _like(self, state: Mapping[str, Any]) -> Self:
+        again = type(self)(*self.args)
+        vars(again).update(state)
+        return again
+
+    @classmethod
+    def __get_pydantic_core_schema__(
+        cls, _: object, handler: "GetCoreSchemaHandler"
+    ) -> "CoreSchema":
+        # pydantic alone calls it: nobody else needs to have it
+        from suno_async.schemas import schema_of_error
+
+        return schema_of_error(cls)
 
 
 @define(slots=False)
@@ -367,60 +410,6 @@ _WHY_NOT_SUBMITTED = {
     "late": "it could not be sent within the time that its caller set",
 }
 
-# spec: codes of the submission; upstream: 400, 405, 413, 430
-_CLASS_OF_CODE: dict[int, type[ApiError]] = {
-    400: ValidationFailed,
-    401: AuthenticationError,
-    402: InsufficientCredits,
-    404: NotFound,
-    405: RateLimited,
-    409: Conflict,
-    413: ValidationFailed,
-    422: ValidationFailed,
-    429: RateLimited,
-    430: RateLimited,
-    451: SourceUnavailable,
-    455: Maintenance,
-}
-
-# with these a gateway means something else than the service does
-_OF_THE_SERVICE_ALONE = frozenset({402, 405, 430, 455})
-
-# upstream: 429 stands for missing credits as well; vendors of other countries resell the service
-_CREDITS = re.compile(
-    r"\b(?:credits?|balance|funds|payment|top[ -]?up|recharge)\b"
-    r"|баланс|кредит|средств|余额|积分|餘額|積分",
-    re.IGNORECASE,
-)
-
-
-def speaks_of_credits(message: str) -> bool:
-    """Tell whether a refusal's text is about what the account can pay."""
-    return _CREDITS.search(message) is not None
-
-
-def api_error(
-    code: int,
-    message: str,
-    http_status: int | None = None,
-    retry_after: timedelta | None = None,
-    *,
-    gateway: bool = False,
-) -> ApiError:
-    """Build the error that stands for a code of the service, or for a gateway's HTTP status."""
-    cls = _CLASS_OF_CODE.get(code, ServerError if 500 <= code <= 599 else ApiError)
-    if code == 429 and speaks_of_credits(message):
-        cls = InsufficientCredits
-    elif gateway and code in _OF_THE_SERVICE_ALONE:
-        cls = ApiError
-    if issubclass(cls, RateLimited | Maintenance | ServerError):
-        error: ApiError = cls(code, message, http_status, None, retry_after)
-    else:
-        error = cls(code, message, http_status)
-    error.gateway = gateway
-    return error
-
-
 # what a caller can do next
 _ADVICE: dict[type[ApiError], str] = {
     AuthenticationError: "check the API key",
@@ -438,6 +427,25 @@ def _advice(error: ApiError) -> str:
         waited = error.retry_after
         advice += " later" if waited is None else f" in {waited.total_seconds():g} s"
     return advice and f"; {advice}"
+
+
+def _sent(cause: BaseException) -> BaseException:
+    """Give a cause in the form in which it is pickled."""
+    if isinstance(cause, SunoError):
+        return cause
+    if type(cause).__module__ == "builtins":
+        with suppress(Exception):  # what it holds may be anybody's
+            again = pickle.loads(pickle.dumps(cause))  # noqa: S301 - made here
+            if type(again) is type(cause):
+                return cause
+    return UnexpectedError(f"{type(cause).__name__}: {_said(cause)}")
+
+
+def _said(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as failure:  # noqa: BLE001 - it is anybody's class
+        return f"<no text: {type(failure).__name__}>"
 
 
 def _shown(value: object) -> str:

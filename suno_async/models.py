@@ -5,10 +5,11 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any, TypeVar, cast
 
-from attrs import Attribute, AttrsInstance, field, fields, frozen
+from attrs import Attribute, field, frozen
 
-from suno_async.errors import InvalidRequest, SunoError
+from suno_async.errors import InvalidRequest
 from suno_async.uri import uri_of
+from suno_async.value import Readable
 
 # spec: generated files are retained for 14 days
 RETENTION = timedelta(days=14)
@@ -76,30 +77,6 @@ _FAILED = frozenset(
 )
 # an error code under these may be about the callback, or left over: the audio decides
 _DECIDED_BY_AUDIO = frozenset({TaskStatus.SUCCESS, TaskStatus.CALLBACK_EXCEPTION})
-
-
-class _Readable:
-    """A `repr` that shows what is there and leaves out what is absent or long."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        shown = (
-            (a.name, getattr(self, a.name))
-            for a in fields(cast("type[AttrsInstance]", type(self)))
-            if a.repr and getattr(self, a.name) not in (None, ())
-        )
-        inner = ", ".join(f"{name}={_brief(value)}" for name, value in shown)
-        return f"{type(self).__name__}({inner})"
-
-
-def _brief(value: object) -> str:
-    if isinstance(value, StrEnum):
-        return str(value)
-    if isinstance(value, datetime):
-        return value.isoformat(sep=" ", timespec="seconds")
-    text = repr(value)
-    return text if len(text) <= 80 or not isinstance(value, str) else f"{text[:78]}…'"
 
 
 def _text(_: Any, attribute: "Attribute[str]", value: object) -> None:
@@ -173,8 +150,14 @@ def _weight(_: Any, attribute: "Attribute[float | None]", value: object) -> None
         raise InvalidRequest(attribute.name, value, rule)
 
 
+# the rules once more, for those who read a JSON schema
+_JSON_URI = {"json_schema": {"format": "uri"}}
+_JSON_TEXT = {"json_schema": {"pattern": r"\S"}}
+_JSON_WEIGHT = {"json_schema": {"minimum": 0, "maximum": 1, "multipleOf": 0.01}}
+
+
 @frozen(repr=False)
-class AddInstrumentalRequest(_Readable):
+class AddInstrumentalRequest(Readable):
     """What one submission asks for: two accompaniments to a vocal stem or melody.
 
     It is checked when it is made, so that no credit or slot is spent on what the service refuses.
@@ -199,20 +182,26 @@ class AddInstrumentalRequest(_Readable):
         InvalidRequest: A value breaks its rule; it names the field, the value and the rule.
     """
 
-    upload_url: str = field(converter=_upload_url)
-    title: str = field(validator=_text)
-    tags: str = field(validator=_text)
+    upload_url: str = field(converter=_upload_url, metadata=_JSON_URI)
+    title: str = field(validator=_text, metadata=_JSON_TEXT)
+    tags: str = field(validator=_text, metadata=_JSON_TEXT)
     negative_tags: str = field(validator=_any_text)
     model: Model | None = field(default=None, converter=_model)
     vocal_gender: VocalGender | None = field(default=None, converter=_vocal_gender)
-    style_weight: float | None = field(default=None, converter=_float, validator=_weight)
-    weirdness_constraint: float | None = field(default=None, converter=_float, validator=_weight)
-    audio_weight: float | None = field(default=None, converter=_float, validator=_weight)
-    callback_url: str | None = field(default=None, converter=_callback_url)
+    style_weight: float | None = field(
+        default=None, converter=_float, validator=_weight, metadata=_JSON_WEIGHT
+    )
+    weirdness_constraint: float | None = field(
+        default=None, converter=_float, validator=_weight, metadata=_JSON_WEIGHT
+    )
+    audio_weight: float | None = field(
+        default=None, converter=_float, validator=_weight, metadata=_JSON_WEIGHT
+    )
+    callback_url: str | None = field(default=None, converter=_callback_url, metadata=_JSON_URI)
 
 
 @frozen(repr=False)
-class Track(_Readable):
+class Track(Readable):
     """One of a task's audio results; what the service has not given (yet) is None.
 
     Attributes:
@@ -266,7 +255,7 @@ _NO_ERROR_CODES = (None, 0, "0", "")
 
 
 @frozen(repr=False)
-class TaskDetails(_Readable):
+class TaskDetails(Readable):
     """One answer of record-info.
 
     Attributes:
@@ -323,7 +312,7 @@ class TaskDetails(_Readable):
 
 
 @frozen(repr=False)
-class StageEvent(_Readable):
+class StageEvent(Readable):
     """A task reached a stage.
 
     Attributes:
@@ -344,7 +333,7 @@ class StageEvent(_Readable):
 
 
 @frozen(repr=False)
-class CallbackNotice(_Readable):
+class CallbackNotice(Readable):
     """What a callback says. Nothing in it is proved: look at the task before you believe it.
 
     Attributes:
@@ -374,73 +363,3 @@ class CallbackNotice(_Readable):
     def failed(self) -> bool:
         """Whether it announces a failure."""
         return self.kind == "error" or self.code != 200
-
-
-class _Said:
-    """An error as a value: what it says counts, while errors are told apart by identity."""
-
-    def __init__(self, error: SunoError | None) -> None:
-        self._error = error
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, _Said) or type(self._error) is not type(other._error):
-            return False
-        names = [a.name for a in fields(type(self._error))] if self._error is not None else []
-        return all(getattr(self._error, name) == getattr(other._error, name) for name in names)
-
-    def __hash__(self) -> int:
-        return hash(type(self._error))  # what it says may have none
-
-
-@frozen(repr=False)
-class Outcome(_Readable):
-    """How one request of a batch ended.
-
-    Attributes:
-        position: Its place in the batch, from 0.
-        request: What was asked.
-        task_id: The task; None when none was created.
-        details: The final answer; None when there was none.
-        error: Why there are no tracks; None when all went well.
-    """
-
-    position: int
-    request: AddInstrumentalRequest
-    task_id: str | None = None
-    details: TaskDetails | None = None
-    error: SunoError | None = field(default=None, eq=_Said)
-
-    @property
-    def ok(self) -> bool:
-        """Whether the task is complete."""
-        return self.error is None
-
-    @property
-    def tracks(self) -> tuple[Track, ...]:
-        """The tracks of the final answer: two, normally; none without one."""
-        return self.details.tracks if self.details is not None else ()
-
-
-@frozen
-class BatchProgress:
-    """What has just happened in a batch, and how it stands now.
-
-    Attributes:
-        position: The request that something happened to, from 0.
-        task_id: Its task, once known.
-        stage: The stage that it has reached, or None.
-        total: How many requests there are; None when the batch does not know.
-        submitted: How many have a task id.
-        running: How many of these are not finished.
-        succeeded: How many are complete.
-        failed: How many ended with an error, the ones that were not submitted included.
-    """
-
-    position: int
-    task_id: str | None
-    stage: Stage | None
-    total: int | None
-    submitted: int
-    running: int
-    succeeded: int
-    failed: int

@@ -14,6 +14,7 @@ from attrs import define, field, frozen
 
 from suno_async.errors import InvalidRequest, SubmissionUncertain, SunoError
 from suno_async.models import AddInstrumentalRequest, StageEvent, TaskDetails
+from suno_async.value import Value
 
 _log = logging.getLogger(__name__)
 
@@ -284,7 +285,7 @@ Observer: TypeAlias = Callable[[Observation], object]
 
 
 @frozen
-class SessionStats:
+class SessionStats(Value):
     """How a session stands, and what it has done since it was entered.
 
     Attributes:

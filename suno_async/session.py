@@ -20,16 +20,10 @@ from suno_async.errors import InvalidRequest, SessionClosed
 from suno_async.expectations import Expectation
 from suno_async.key import AskForKey, Masked, mask, read_key
 from suno_async.limits import AccountLimits, Places, check_count, checked_seconds, read_seconds
-from suno_async.models import (
-    AddInstrumentalRequest,
-    Model,
-    Outcome,
-    StageEvent,
-    TaskDetails,
-    Track,
-)
+from suno_async.models import AddInstrumentalRequest, Model, StageEvent, TaskDetails, Track
 from suno_async.network import Trusted, read_network
 from suno_async.observe import Balance, Counts, Observer, Observers, SessionStats
+from suno_async.outcomes import Outcome
 from suno_async.owner import Owner
 from suno_async.reading import LARGEST_FILE_BYTES
 from suno_async.retry import RetryPolicy, SharedPause, persist

@@ -1,4 +1,4 @@
-"""Our own JSON: `to_json` and `from_json`, which services store values and errors with.
+"""Our own JSON: `to_json` and `to_dict`, `from_json` and `from_dict`, for values and errors.
 
 Names are those of the attributes. What was written is read back equal; the service's own JSON,
 which is forgiven much, is read in `wire` alone.
@@ -16,7 +16,6 @@ from cattrs import Converter
 from cattrs.errors import StructureHandlerNotFoundError
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
-from suno_async import errors
 from suno_async.errors import InvalidRequest, SunoError
 from suno_async.models import (
     AddInstrumentalRequest,
@@ -32,7 +31,9 @@ T = TypeVar("T")
 # what is nested deeper is left out of `raw`: no JSON library reads every depth back
 DEEPEST = 100
 
-converter: Converter = Converter(detailed_validation=False)
+converter: Converter = Converter(
+    detailed_validation=False, unstruct_collection_overrides={tuple: list}
+)
 
 
 # --- single values --------------------------------------------------------------------------------
@@ -136,7 +137,17 @@ def _object(value: object, _: object = None) -> dict[str, Any]:
     return _exactly(dict)(value, dict)
 
 
+def _by_code(value: object, _: object) -> dict[int, int]:
+    # JSON has no numbers as names
+    return {int(code): _exactly(int)(count, int) for code, count in _object(value).items()}
+
+
 converter.register_structure_hook_func(lambda kind: kind == dict[str, Any], _object)
+converter.register_structure_hook_func(lambda kind: kind == Mapping[int, int], _by_code)
+converter.register_unstructure_hook_func(
+    lambda kind: kind == Mapping[int, int],
+    lambda value: {str(code): count for code, count in value.items()},
+)
 
 
 # --- our classes ----------------------------------------------------------------------------------
@@ -172,16 +183,21 @@ def _request(data: Any, _: object) -> AddInstrumentalRequest:
 
 # --- errors ---------------------------------------------------------------------------------------
 
-_ERROR_CLASSES: Mapping[str, type[SunoError]] = {
-    name: cls
-    for name, cls in vars(errors).items()
-    if isinstance(cls, type) and issubclass(cls, SunoError)
-}
 # `errors` lies below the models and cannot name their classes
 _MODELS_IN_ERRORS: Mapping[str, Any] = {
     "tracks": tuple[Track, ...],
     "details": TaskDetails | None,
 }
+
+
+def _class_called(name: str) -> type[SunoError]:
+    """Find one of this library's classes of errors, those of the rooms that are in use too."""
+    known: list[type[SunoError]] = [SunoError]
+    for cls in known:
+        if cls.__name__ == name and cls.__module__.startswith("suno_async."):
+            return cls
+        known += cls.__subclasses__()
+    raise LookupError(name)
 
 
 def _is_error(cls: Any) -> bool:
@@ -212,7 +228,7 @@ def _as_refused(value: object) -> Any:
 
 def _error_from_json(stored: Any, expected: type[SunoError]) -> SunoError:
     given = dict(stored)
-    cls = _ERROR_CLASSES[given.pop("error")]
+    cls = _class_called(given.pop("error"))
     if not issubclass(cls, expected):
         raise TypeError(f"{cls.__name__} is no {expected.__name__}")
     later: dict[str, Any] = {}
@@ -259,14 +275,43 @@ def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
 
 
+def to_dict(value: Any) -> dict[str, Any]:
+    """Give a request, details, an event, an outcome, an error or another value for JSON.
+
+    In it are dictionaries with text for names, lists, text, numbers, bools and None alone. Names
+    are those of the attributes, times are ISO 8601, durations are seconds, an error is a
+    dictionary whose `error` is the name of its class. `from_dict` makes the value of it again,
+    equal. Of `raw` alone what is nested more than 100 levels deep is left out, and of an
+    `InvalidRequest` a value that is no JSON becomes its `repr`. What Python hangs on to an error,
+    its `__cause__`, notes and traceback, is not part of it: a cause that is an error of this
+    library can be written by itself.
+
+    Raises:
+        TypeError: It is no value of this library.
+    """
+    if not (has(type(value)) or isinstance(value, SunoError)):
+        raise TypeError(f"{type(value).__name__} is no value of this library")
+    written: dict[str, Any] = converter.unstructure(value)
+    return written
+
+
+def from_dict(data: Mapping[str, Any], cls: type[T]) -> T:
+    """Make the value of what `to_dict` gave.
+
+    Args:
+        data: What JSON has, as dictionaries, lists and single values.
+        cls: The class of the value, such as `AddInstrumentalRequest`.
+
+    Raises:
+        InvalidRequest: It is not that of such a value; nothing else is raised.
+    """
+    return _made(data, cls, lambda: data, "data")
+
+
 def to_json(value: Any) -> str:
     """Write a request, details, an event, an outcome or another value of this library as JSON.
 
-    Names are those of the attributes, times are ISO 8601, durations are seconds, an error is an
-    object whose `error` is the name of its class. `from_json` reads it back, equal. Of `raw` alone
-    what is nested more than 100 levels deep is left out, and of an `InvalidRequest` a value that
-    is no JSON becomes its `repr`. What Python hangs on to an error, its `__cause__`, notes and
-    traceback, is not part of it: a cause that is an error of this library can be written by itself.
+    It is the JSON of `to_dict`. `from_json` reads it back, equal.
 
     Returns:
         One line of text, for a file or a database.
@@ -284,14 +329,18 @@ def from_json(text: str | bytes, cls: type[T]) -> T:
     Raises:
         InvalidRequest: It is not the JSON of such a value; nothing else is raised for any text.
     """
+    return _made(text, cls, lambda: _loads(text), "text")
+
+
+def _made(given: object, cls: type[T], read: Callable[[], Any], argument: str) -> T:
     try:
-        return converter.structure(_loads(text), cls)
+        return converter.structure(read(), cls)
     except InvalidRequest:
         raise
     except _UNREADABLE as error:
         name = cls.__name__ if isinstance(cls, type) else str(cls)
         raise InvalidRequest(
-            "text", text, f"must be the JSON of a value of class {name}"
+            argument, given, f"must be the JSON of a value of class {name}"
         ) from error
 
 

@@ -13,8 +13,8 @@ from suno_async.errors import (
     ServerError,
     SunoError,
     UnexpectedError,
-    speaks_of_credits,
 )
+from suno_async.refusals import speaks_of_credits
 
 # seen: how the service says that it has no record of a task
 _NO_RECORD = frozenset({404, 422})

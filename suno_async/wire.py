@@ -23,9 +23,9 @@ from suno_async.errors import (
     ProtocolError,
     RateLimited,
     SunoError,
-    api_error,
 )
 from suno_async.models import AddInstrumentalRequest, CallbackNotice, TaskDetails, TaskStatus, Track
+from suno_async.refusals import api_error
 
 T = TypeVar("T")
 

@@ -37,7 +37,8 @@ from suno_async import (
     WatchTimeout,
     errors,
 )
-from suno_async.errors import AudioMissing, CallbackRejected, api_error
+from suno_async.errors import AudioMissing, CallbackRejected
+from suno_async.refusals import api_error
 
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 

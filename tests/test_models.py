@@ -333,7 +333,7 @@ VALUES = [
     DETAILS,
     StageEvent(Stage.COMPLETE, "t1", DETAILS.tracks, DETAILS, AT),
     Outcome(0, song(), "t1", DETAILS),
-    BatchProgress(0, "t1", Stage.TEXT, None, 1, 1, 0, 0),
+    BatchProgress(0, song(), "t1", AT, Stage.TEXT, None, 1, 1, 0, 0),
 ]
 
 

@@ -28,8 +28,9 @@ from suno_async import (
     UnexpectedError,
 )
 from suno_async.doubts import DOUBTFUL_LOOKS, LASTING_S, Doubt
-from suno_async.errors import AudioMissing, api_error
+from suno_async.errors import AudioMissing
 from suno_async.progress import Progress
+from suno_async.refusals import api_error
 from suno_async.verdict import Sight, judge_look
 
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)

@@ -21,8 +21,8 @@ from suno_async import (
     SunoError,
     VirtualClock,
 )
-from suno_async.errors import api_error
 from suno_async.observe import Observation, Observers, Paused
+from suno_async.refusals import api_error
 from suno_async.retry import LONGEST_PAUSE_S, SharedPause, asked_wait, persist, read_retry_after
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)

@@ -152,7 +152,9 @@ OUTCOMES = st.builds(
 PROGRESS = st.builds(
     BatchProgress,
     st.integers(),
+    REQUESTS,
     st.none() | st.text(),
+    st.none() | TIMES,
     st.none() | st.sampled_from(Stage),
     st.none() | st.integers(),
     *[st.integers()] * 4,
@@ -316,7 +318,7 @@ def test_an_error_of_another_class_is_refused(text: str) -> None:
 def test_a_finished_outcome_and_progress_round_trip() -> None:
     """The other values can be stored as well."""
     outcome = Outcome(0, song(), "t1", details(response={"sunoData": [CAMEL, SNAKE]}))
-    progress = BatchProgress(0, "t1", Stage.TEXT, None, 1, 1, 0, 0)
+    progress = BatchProgress(0, song(), "t1", AT, Stage.TEXT, None, 1, 1, 0, 0)
     assert from_json(to_json(outcome), Outcome) == outcome
     assert from_json(to_json(progress), BatchProgress) == progress
     assert from_json(to_json(IRON_MAN), Track) == IRON_MAN

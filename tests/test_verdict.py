@@ -16,7 +16,7 @@ from suno_async import (
     SunoError,
     ValidationFailed,
 )
-from suno_async.errors import api_error
+from suno_async.refusals import api_error
 from suno_async.verdict import Sight, Verdict, is_transient, judge_look, judge_submission
 from suno_async.wire import Answer, find_task_id, read_envelope, refusal
 

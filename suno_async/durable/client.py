@@ -33,7 +33,8 @@ from suno_async.durable.worker import Worker, fleet_limits
 from suno_async.durable.workers import Workers
 from suno_async.errors import InvalidRequest, SessionClosed
 from suno_async.limits import checked_seconds
-from suno_async.models import AddInstrumentalRequest, CallbackNotice, Outcome
+from suno_async.models import AddInstrumentalRequest, CallbackNotice
+from suno_async.outcomes import Outcome
 from suno_async.session import SunoSession
 
 _PATIENCE_S = 60.0

@@ -13,7 +13,8 @@ from suno_async.durable.records import JobRecord
 from suno_async.durable.store import Store
 from suno_async.durable.values import JobState
 from suno_async.errors import InvalidRequest
-from suno_async.models import AddInstrumentalRequest, Outcome, StageEvent, TaskDetails
+from suno_async.models import AddInstrumentalRequest, StageEvent, TaskDetails
+from suno_async.outcomes import Outcome
 
 
 class Job:

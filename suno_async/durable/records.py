@@ -12,7 +12,8 @@ from attrs import evolve, frozen
 from suno_async.durable.errors import JobCancelled
 from suno_async.durable.values import ENDED, JobState
 from suno_async.errors import SunoError
-from suno_async.models import AddInstrumentalRequest, Outcome, StageEvent, TaskDetails
+from suno_async.models import AddInstrumentalRequest, StageEvent, TaskDetails
+from suno_async.outcomes import Outcome
 from suno_async.storage import from_json, to_json
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from attrs import field, frozen
 
+from suno_async.value import Value
+
 
 class JobState(StrEnum):
     """How a job stands.
@@ -33,7 +35,7 @@ ENDED: frozenset[JobState] = frozenset(
 
 
 @frozen
-class Resubmit:
+class Resubmit(Value):
     """Submit the job again. If the uncertain submission made a task, it is paid for twice.
 
     Attributes:
@@ -44,7 +46,7 @@ class Resubmit:
 
 
 @frozen
-class Adopt:
+class Adopt(Value):
     """Take a task of the account for the job's own, and watch it.
 
     Attributes:
@@ -55,7 +57,7 @@ class Adopt:
 
 
 @frozen
-class Abandon:
+class Abandon(Value):
     """Look no further."""
 
 
@@ -63,7 +65,7 @@ Decision = Resubmit | Adopt | Abandon
 
 
 @frozen
-class DurableStats:
+class DurableStats(Value):
     """How the jobs of a database stand.
 
     Attributes:

@@ -20,9 +20,10 @@ from suno_async.media.disk import Disk
 from suno_async.media.downloads import Downloads, has_cover
 from suno_async.media.transfer import Bounds
 from suno_async.media.uploads import Stem, Uploads
-from suno_async.models import Outcome, StageEvent, TaskDetails, Track
+from suno_async.models import StageEvent, TaskDetails, Track
 from suno_async.network import Network
 from suno_async.observe import Observers
+from suno_async.outcomes import Outcome
 from suno_async.reading import LARGEST_FILE_BYTES
 from suno_async.retry import RetryPolicy, SharedPause
 from suno_async.transport import Transport
