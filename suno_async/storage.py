@@ -20,7 +20,6 @@ from suno_async.errors import InvalidRequest, SunoError
 from suno_async.models import (
     AddInstrumentalRequest,
     CallbackNotice,
-    Stage,
     TaskDetails,
     TaskStatus,
     Track,
@@ -31,30 +30,26 @@ T = TypeVar("T")
 # what is nested deeper is left out of `raw`: no JSON library reads every depth back
 DEEPEST = 100
 
-converter: Converter = Converter(
-    detailed_validation=False, unstruct_collection_overrides={tuple: list}
-)
+converter: Converter = Converter(detailed_validation=False)
 
 
 # --- single values --------------------------------------------------------------------------------
 
 
-def _exactly(kind: type[T]) -> Callable[[object, object], T]:
+def _exactly(kind: type[T]) -> Callable[[object, Any], T]:
     """Take what JSON has as it is: `str(None)` and `int("7")` would make up values."""
 
-    def structure(value: object, _: object) -> T:
+    def structure(value: object, wanted: Any) -> T:
         if type(value) is not kind:
             raise TypeError(f"{value!r} is no {kind.__name__}")
-        return value
+        # a class of words is one of texts as well, and its members are no plain ones
+        return value if wanted is kind else cast("T", wanted(value))
 
     return structure
 
 
 for _kind in (str, int, bool):
     converter.register_structure_hook(_kind, _exactly(_kind))
-
-# by its own hook: a member is a str as well, and would stay a plain one
-converter.register_structure_hook(Stage, lambda value, _: Stage(value))
 
 
 @converter.register_unstructure_hook
@@ -144,10 +139,6 @@ def _by_code(value: object, _: object) -> dict[int, int]:
 
 converter.register_structure_hook_func(lambda kind: kind == dict[str, Any], _object)
 converter.register_structure_hook_func(lambda kind: kind == Mapping[int, int], _by_code)
-converter.register_unstructure_hook_func(
-    lambda kind: kind == Mapping[int, int],
-    lambda value: {str(code): count for code, count in value.items()},
-)
 
 
 # --- our classes ----------------------------------------------------------------------------------
@@ -291,7 +282,7 @@ def to_dict(value: Any) -> dict[str, Any]:
     """
     if not (has(type(value)) or isinstance(value, SunoError)):
         raise TypeError(f"{type(value).__name__} is no value of this library")
-    written: dict[str, Any] = converter.unstructure(value)
+    written: dict[str, Any] = _loads(to_json(value))
     return written
 
 

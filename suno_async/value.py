@@ -25,7 +25,7 @@ def _as_field(attribute: "Attribute[Any]") -> Any:
     given: Any = attribute.default
     default: dict[str, Any] = {} if given is NOTHING else {"default": given}
     if isinstance(given, cast("type", Factory)):  # attrs types its class as a function
-        default = {"default_factory": given.factory}
+        default = {"default_factory": cast("Any", given).factory}
     shown, compared = bool(attribute.repr), bool(attribute.eq)
     return dataclasses.field(init=attribute.init, repr=shown, compare=compared, **default)
 

@@ -1,0 +1,1 @@
+"""Values in other hands: JSON, pickle, FastAPI, a type checker."""
