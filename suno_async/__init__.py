@@ -1,7 +1,27 @@
 """Submit safely, watch cheaply, deliver whole files, never lose or pay twice.
 
-An asyncio client for the Add Instrumental endpoint of the Apikley Suno API. Begin with
-`SunoSession`.
+An asyncio client for the Add Instrumental endpoint of the Apikley Suno API: a vocal stem goes in,
+two accompaniments come out minutes later.
+
+    async with SunoSession() as suno:  # the key is in APIKLEY_API_KEY
+        task = await suno.submit(AddInstrumentalRequest(upload_url, title, tags, negative_tags))
+        async for event in task.events():  # text, first, complete
+            print(event.stage, event.tracks)
+
+Begin with `SunoSession`: it submits, watches, uploads and downloads. Then, as they are needed:
+
+    AddInstrumentalRequest      what is asked; checked when it is made
+    InstrumentalTask            follow one task: its events, its result
+    StageEvent, TaskDetails, Track, Outcome, BatchProgress
+                                what comes back; to_json, to_dict and back for storing it
+    SunoError                   the root of all errors; each carries what is needed to act
+    CallbackReceiver            callbacks wake watches and prove uncertain submissions
+    AccountLimits, RetryPolicy, HazardPaced
+                                what the account allows, how stubborn to be, when to look
+
+Rooms of their own, to be imported by name: `suno_async.observe` (what observers are told),
+`suno_async.durable` (jobs that outlive the process; extra `durable`), `suno_async.telemetry`
+(OpenTelemetry; extra `otel`), `suno_async.sandbox` (the service, run locally, to test against).
 """
 
 from importlib import import_module

@@ -134,7 +134,7 @@ class SunoSession:
 
     def __init__(
         self,
-        api_key: str | AskForKey | None = None,
+        api_key: "str | AskForKey | None" = None,
         *,
         base_url: str | None = None,
         upload_base_url: str | None = None,
@@ -155,8 +155,8 @@ class SunoSession:
         connector_options: Mapping[str, Any] | None = None,
         max_download_bytes: int = LARGEST_FILE_BYTES,
         user_agent: str | None = None,
-        observers: Iterable[Observer] = (),
-        on_submitted: OnSubmitted | None = None,
+        observers: "Iterable[Observer]" = (),
+        on_submitted: "OnSubmitted | None" = None,
         clock: Clock | None = None,
     ) -> None:
         # at once, so that no frame of the library has the key among its locals
@@ -352,7 +352,7 @@ class SunoSession:
             refusals=dict(counts.refusals),
         )
 
-    def add_observer(self, observer: Observer) -> None:
+    def add_observer(self, observer: "Observer") -> None:
         """Tell one more observer of everything that happens from now on, after all others.
 
         It can be added at any time; one that is there already is not added again.
@@ -362,7 +362,7 @@ class SunoSession:
         """
         self._observers.add(observer)
 
-    def remove_observer(self, observer: Observer) -> None:
+    def remove_observer(self, observer: "Observer") -> None:
         """Tell an observer no more, one of the session's own too; an unknown one does nothing."""
         self._observers.remove(observer)
 
