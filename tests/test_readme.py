@@ -19,6 +19,7 @@ from inspect import CO_COROUTINE
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import aiohttp
 import pytest
 import trustme
 from aiohttp import web
@@ -29,6 +30,7 @@ import suno_async
 from suno_async import CallbackReceiver, FixedInterval, durable, observe
 from suno_async.durable import DurableSuno
 from suno_async.sandbox import Sandbox, sing
+from tests.callbacks.hosting import listener, uvicorn_server
 from tests.durable.using import working
 from tests.values.examples import AT, NOTICE, REQUEST
 from tests.world import song
@@ -54,7 +56,8 @@ _LOCAL = {
 
 async def run(block: str, names: Names) -> None:
     """Run a block, waiting where it waits."""
-    for there, here in _LOCAL.items():
+    addresses = {name: here for name, here in names.items() if name.startswith("https://")}
+    for there, here in {**_LOCAL, **addresses}.items():
         block = block.replace(there, here)
     code = compile(block, "README.md", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
     if "asyncio.run(" in block:  # it makes a loop of its own
@@ -160,6 +163,28 @@ async def for_several_processes(_: Sandbox) -> AsyncIterator[Names]:
 
 
 @asynccontextmanager
+async def for_fastapi(sandbox: Sandbox) -> AsyncIterator[Names]:
+    """Serve it afterwards, and order a song of it as a browser does."""
+    names: Names = {"__name__": "service"}
+    with listener() as opened:
+        url = f"http://127.0.0.1:{opened.getsockname()[1]}"
+        names["https://my.service"] = url
+        yield names
+        async with uvicorn_server(names["app"], opened), aiohttp.ClientSession(url) as client:
+            async with client.post("/tracks", json=suno_async.to_dict(song())) as answer:
+                task_id = await answer.json()
+            async with client.get(f"/tracks/{task_id}/events") as answer:
+                told = await answer.text()
+            async with client.get(f"/tracks/{task_id}") as answer:
+                details = suno_async.from_json(await answer.text(), suno_async.TaskDetails)
+            async with client.post("/tracks", json={}) as answer:
+                assert answer.status == 422
+    assert re.findall(r"(?m)^event: (\w+)", told) == ["text", "first", "complete"]
+    assert details.stage is suno_async.Stage.COMPLETE
+    assert [charge.task_id for charge in sandbox.ledger] == [task_id]
+
+
+@asynccontextmanager
 async def for_the_service(sandbox: Sandbox) -> AsyncIterator[Names]:
     """Give it its variables; `tests/durable/test_service.py` runs it in two processes."""
     with pytest.MonkeyPatch.context() as patch:
@@ -222,7 +247,8 @@ SURROUNDINGS: dict[str, Surroundings] = {
     "def to_prometheus": for_recipes,
     "receiver.serve(": for_receivers,
     "def hand_over": for_several_processes,
-    "FastAPI(lifespan": for_the_service,
+    "await suno.submit(body)": for_fastapi,
+    "durable = DurableSuno(os.environ": for_the_service,
     "def work()": for_workers,
     "durable.submit_many(": for_jobs,
     "company-ca.pem": for_networks,

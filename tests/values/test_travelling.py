@@ -111,7 +111,11 @@ class Mute(Exception):
         raise RuntimeError("never")
 
 
-@pytest.mark.parametrize("cause", [Mute(), OSError(lambda: None), KeyError({"a": print})], ids=repr)
+@pytest.mark.parametrize(
+    "cause",
+    [Mute(), OSError(lambda: None), KeyError({"a": print})],
+    ids=["mute", "function", "dictionary"],
+)
 def test_no_cause_keeps_an_error_from_travelling(cause: Exception) -> None:
     """Whatever a cause holds, the error that has it can be pickled."""
     error = ConnectionFailed("reset")
