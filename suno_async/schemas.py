@@ -4,6 +4,7 @@ Loaded when pydantic asks a value's class for its schema, and never before.
 """
 
 import inspect
+import json
 import re
 from collections.abc import Callable
 from functools import partial
@@ -17,7 +18,7 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from suno_async.errors import InvalidRequest, SunoError
 from suno_async.models import AddInstrumentalRequest
-from suno_async.storage import from_dict, to_dict
+from suno_async.storage import from_dict, to_json
 
 _WORDS_FOR_NUMBERS = ("inf", "-inf", "nan")
 
@@ -34,7 +35,7 @@ def schema_of_value(cls: type[AttrsInstance], handler: GetCoreSchemaHandler) -> 
         partial(_take, cls, lambda validated: cls(**validated)),
         given,
         ref=_reference(cls),
-        serialization=core_schema.plain_serializer_function_ser_schema(to_dict),
+        serialization=core_schema.plain_serializer_function_ser_schema(_written),
     )
 
 
@@ -48,7 +49,7 @@ def schema_of_error(cls: type[SunoError]) -> CoreSchema:
         partial(_take, cls, lambda validated: from_dict(validated, cls)),
         given,
         ref=_reference(cls),
-        serialization=core_schema.plain_serializer_function_ser_schema(to_dict),
+        serialization=core_schema.plain_serializer_function_ser_schema(_written),
     )
 
 
@@ -67,6 +68,15 @@ def described(
     if handler.mode == "serialization":  # what is written has every field
         written["required"] = list(written["properties"])
     return found
+
+
+def _written(value: Any) -> Any:
+    """Give what `to_json` writes; half a character, which no answer in UTF-8 can have, as `?`."""
+    text = to_json(value)
+    if "\\ud" in text:
+        told = json.dumps(json.loads(text), ensure_ascii=False)
+        text = told.encode(errors="replace").decode()
+    return json.loads(text)
 
 
 def _reference(cls: type) -> str:

@@ -232,6 +232,16 @@ def test_pydantic_reads_errors(error: SunoError) -> None:
         TypeAdapter(SunoError).validate_python({"error": "Exception"})
 
 
+@pytest.mark.parametrize(
+    ("title", "told"), [("a\ud800b", "a?b"), ("\\ud800", "\\ud800"), ("🎵", "🎵")]
+)
+def test_half_a_character_breaks_no_answer(title: str, told: str) -> None:
+    """An answer is UTF-8: what it cannot carry is a question mark there, and there alone."""
+    track = Track(title=title)
+    assert json.loads(TypeAdapter(Track).dump_json(track))["title"] == told
+    assert to_dict(track)["title"] == title
+
+
 def test_a_status_and_a_code_keep_their_kind() -> None:
     """A known status is a member, an unknown one text; a code in text stays text."""
     read = TypeAdapter(TaskDetails).validate_python
