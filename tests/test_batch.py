@@ -426,6 +426,10 @@ async def test_progress_tells_everything_once_in_order(world: World) -> None:
     last = told[-1]
     assert (last.submitted, last.running, last.succeeded, last.failed) == (2, 0, 1, 2)
     assert [t.task_id for t in told if t.position == 2] == [None]
+    assert all(t.request == requests[t.position] for t in told)
+    began = {t.task_id: t.submitted_at for t in told if t.task_id is not None}
+    assert all(t.submitted_at == began.get(t.task_id or "") for t in told)
+    assert None not in began.values()
 
 
 def _invalid_is_counted(told: list[BatchProgress], progress: BatchProgress) -> bool:
