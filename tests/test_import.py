@@ -12,7 +12,7 @@ import suno_async
 ROOT = Path(__file__).parent.parent
 EXTRAS = [
     *("typer", "rich", "jinja2", "click", "dbos", "opentelemetry"),
-    *("pytest", "hypothesis", "fastapi", "uvicorn"),
+    *("pytest", "hypothesis", "fastapi", "uvicorn", "pydantic"),
 ]
 
 
