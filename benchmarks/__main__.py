@@ -12,6 +12,7 @@ BENCHMARKS = {
     "downloads": "files from a host that does everything wrong, onto disks that hang or are full",
     "paid_call": "lost, doubled and hung submissions of random programs",
     "durable": "jobs that outlive kills, stops, outages and full disks, and what they cost",
+    "command": "the command killed, hung up, unread and cut off in the middle of a batch",
     "startup": "import time beyond the dependencies' own",
 }
 

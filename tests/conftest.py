@@ -55,3 +55,15 @@ async def suno(sandbox: Sandbox) -> AsyncIterator[SunoSession]:
     """An open session for `sandbox`, without a window in the way, that repeats at once."""
     async with session_for(sandbox, retry=EAGER, submissions_per_window=(1000, 0.001)) as entered:
         yield entered
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say it loudly when the page was tested in no browser."""
+    skipped = [
+        str(report.longrepr)
+        for report in terminalreporter.stats.get("skipped", ())
+        if "NO BROWSER" in str(report.longrepr)
+    ]
+    if skipped:
+        text = f"{len(skipped)} tests skipped: {skipped[0]}"
+        terminalreporter.write_sep("!", text, red=True, bold=True)

@@ -11,7 +11,10 @@ from suno_async.cli.failures import Complaint
 from suno_async.cli.numbering import RunRow
 from suno_async.cli.orders import Orders
 from suno_async.cli.run_db import RunDb
+from suno_async.cli.saved_before import COVERS
+from suno_async.cli.stem_folder import FOLDER as STEMS
 from suno_async.cli.stem_folder import StemFolder
+from suno_async.cli.whole import sweep
 from suno_async.durable import STEM_URL, Abandon, Adopt, DurableSuno, Job, Resubmit
 
 _LOCK = ".run.lock"
@@ -33,6 +36,8 @@ class RunFolder:
     def held(self) -> Iterator[None]:
         """Keep other commands out of the folder within the block.
 
+        What a command that was killed has left half written is removed.
+
         Raises:
             Complaint: Another one works there, or the folder cannot be written to.
         """
@@ -45,6 +50,8 @@ class RunFolder:
         except OSError as error:
             raise Complaint(f"cannot write into {self.out}: {error.strerror}") from error
         try:
+            for folder in (self.out, self.out / COVERS, self.out / STEMS):
+                sweep(folder)
             yield
         finally:
             lock.release()

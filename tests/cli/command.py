@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from attrs import define, frozen
+from attrs import define, field, frozen
 
 import suno_async
 from suno_async.sandbox import Sandbox
@@ -61,6 +61,9 @@ class Command:
 
     folder: Path
     sandbox: Sandbox
+    _started: list[asyncio.subprocess.Process] = field(
+        factory=list[asyncio.subprocess.Process], init=False, eq=False
+    )
 
     @property
     def service(self) -> tuple[str, ...]:
@@ -92,7 +95,15 @@ class Command:
             stderr=asyncio.subprocess.PIPE,
             preexec_fn=before,
         )
+        self._started.append(process)
         return Running(process)
+
+    async def end_all(self) -> None:
+        """End what a test that failed has left running."""
+        for process in self._started:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
 
     async def run(
         self,

@@ -32,6 +32,8 @@ def folder(tmp_path: Path, stems: dict[str, bytes]) -> Path:
 
 
 @pytest.fixture
-def command(folder: Path, sandbox: Sandbox) -> Command:
-    """The command, in the folder and with the sandbox as service."""
-    return Command(folder, sandbox)
+async def command(folder: Path, sandbox: Sandbox) -> AsyncIterator[Command]:
+    """The command, in the folder and with the sandbox as service; none is left running."""
+    command = Command(folder, sandbox)
+    yield command
+    await command.end_all()

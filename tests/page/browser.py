@@ -94,6 +94,17 @@ class Viewer:
             options: Further options of the browser's context.
         """
         path = write_page(run, self.folder)
+        return await self.show(path, script=script, viewport=viewport, **options)
+
+    async def show(
+        self,
+        path: Path,
+        *,
+        script: str | None = None,
+        viewport: Mapping[str, int] | None = None,
+        **options: Any,
+    ) -> "Page":
+        """Open a page that is on disk, as `open` does."""
         size: Any = viewport or DESKTOP
         context = await self.browser.new_context(viewport=size, **options)
         await context.add_init_script(TIMERS + SLOWLY + (script or ""))

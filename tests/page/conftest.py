@@ -4,10 +4,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pytest
 import pytest_asyncio
 
-from .browser import NO_BROWSER, Viewer, launched
+from .browser import Viewer, launched
 
 if TYPE_CHECKING:
     from playwright.async_api import Browser
@@ -29,15 +28,3 @@ async def viewer(browser: "Browser", tmp_path: Path) -> AsyncIterator[Viewer]:
     for context in browser.contexts:
         await context.close()
     viewer.check()
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say it loudly when the page was tested in no browser."""
-    skipped = [
-        report
-        for report in terminalreporter.stats.get("skipped", ())
-        if NO_BROWSER in str(report.longrepr)
-    ]
-    if skipped:
-        text = f"{len(skipped)} tests skipped: {NO_BROWSER}"
-        terminalreporter.write_sep("!", text, red=True, bold=True)

@@ -3,7 +3,6 @@
 import errno
 import os
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ from attrs import evolve
 
 from suno_async.cli.page import PAGE, RowStatus, RowView, Run, StemView, Waveforms, write_page
 from suno_async.cli.page.cache import FILE
-from suno_async.cli.whole import replacing, write_whole
+from suno_async.cli.whole import replacing, sweep, write_whole
 
 from .runs import MADE_AT, complete_row, mixed_run
 from .test_render import data_of
@@ -85,22 +84,27 @@ def test_a_page_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> Non
     assert [path.name for path in tmp_path.iterdir()] == [PAGE]
 
 
-def test_what_a_killed_writer_left_is_removed_later(tmp_path: Path) -> None:
-    """Not at once: another process may be at work; and nobody else's files."""
+def test_what_a_killed_writer_left_is_removed(tmp_path: Path) -> None:
+    """Of one file as it is written again, of all by a sweep; never what is being written."""
     with replacing(tmp_path / PAGE) as temporary:
         stem = temporary.name[:10]
-    old, young, other = (
-        tmp_path / name for name in (f"{stem}00000000.part", f"{stem}11111111.part", ".x.part")
+    left, elsewhere, other = (
+        tmp_path / name for name in (f"{stem}00000000.part", ".abcdef01-23456789.part", ".x.part")
     )
-    for path in (old, young, other):
+    for path in (left, elsewhere, other):
         path.touch()
-    hour_ago = time.time() - 3_600
-    for path in (old, other):
-        os.utime(path, (hour_ago, hour_ago))
 
-    write_whole(tmp_path / PAGE, b"page")
+    with replacing(tmp_path / PAGE) as writing, replacing(tmp_path / "cover.png") as painting:
+        write_whole(tmp_path / PAGE, b"page")
+        assert not left.exists()
+        assert elsewhere.exists()
+        sweep(tmp_path)
+        assert not elsewhere.exists()
+        assert {path.name for path in tmp_path.iterdir()} == {
+            *(PAGE, writing.name, painting.name, other.name)
+        }
 
-    assert {path.name for path in tmp_path.iterdir()} == {PAGE, young.name, other.name}
+    assert {path.name for path in tmp_path.iterdir()} == {PAGE, "cover.png", other.name}
 
 
 def test_the_longest_name_can_be_replaced(tmp_path: Path) -> None:
