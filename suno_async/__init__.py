@@ -79,7 +79,7 @@ if TYPE_CHECKING:
     from suno_async.task import InstrumentalTask
     from suno_async.webhook import ReplayGuard, parse_callback
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "AccountLimits",
