@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy import event, exc
 
 from suno_async.durable.errors import DatabaseFailed
+from suno_async.durable.sqlite import SqliteConnection
 from suno_async.durable.tables import SCHEMA, VERSION, about, metadata
 from suno_async.errors import InvalidRequest, SessionClosed
 
@@ -248,7 +249,8 @@ def _told_apart(work: Callable[[], T], *, outlasts_full: bool) -> T:
 
 
 def _sqlite_engine(url: sa.URL) -> sa.Engine:
-    engine = sa.create_engine(url, connect_args={"timeout": _PATIENCE_S})
+    connecting = {"timeout": _PATIENCE_S, "factory": SqliteConnection}
+    engine = sa.create_engine(url, connect_args=connecting)
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _: object) -> None:

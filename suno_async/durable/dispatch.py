@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from attrs import frozen
 from dbos import DBOS, DBOSClient, DBOSPortableJSONSerializer, EnqueueOptions
 
+from suno_async.durable.sqlite import dbos_engine
 from suno_async.durable.tables import SCHEMA
 
 APPLICATION = "suno-async"
@@ -56,8 +57,10 @@ class Dispatch:
         keep_quiet()
         text = url.render_as_string(hide_password=False)
         DBOS.migrate(text, schema=SCHEMA)
+        self._own = dbos_engine(url) if url.get_backend_name() == "sqlite" else None
         self._client = DBOSClient(
             system_database_url=text,
+            system_database_engine=self._own,
             dbos_system_schema=SCHEMA,
             serializer=DBOSPortableJSONSerializer(),
             application_name=APPLICATION,
@@ -123,6 +126,8 @@ class Dispatch:
     def close(self) -> None:
         """Close the connections."""
         self._client.destroy()
+        if self._own is not None:
+            self._own.dispose()
 
 
 def keep_quiet() -> None:
