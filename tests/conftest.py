@@ -17,6 +17,7 @@ from hypothesis import settings
 from suno_async import SunoSession
 from suno_async.sandbox import Sandbox
 
+from .processes import none_left, nothing_ignored
 from .world import EAGER, World, session_for, virtual_world
 
 settings.register_profile("suite", deadline=None, derandomize=True, max_examples=100)
@@ -33,6 +34,20 @@ def _own_options() -> Iterator[None]:
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("PYTEST_ADDOPTS", raising=False)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _signals() -> Iterator[None]:
+    """What tests start can be stopped, however this run was started."""
+    with nothing_ignored():
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _no_process_left() -> Iterator[None]:
+    """What a test starts ends with it, also where it fails."""
+    with none_left():
         yield
 
 

@@ -103,7 +103,7 @@ class Command:
         for process in self._started:
             if process.returncode is None:
                 process.kill()
-                await process.wait()
+                await process.communicate()
 
     async def run(
         self,
