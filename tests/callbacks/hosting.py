@@ -28,6 +28,12 @@ def callback(kind: str = "complete", task_id: str = "some-task", **envelope: Any
     ).encode()
 
 
+def changed(token: str, place: int) -> str:
+    """Put another character in one place of a token, whatever is there by chance."""
+    other = "y" if token[place] == "x" else "x"
+    return token[:place] + other + token[place + 1 :]
+
+
 def listener() -> socket.socket:
     """Open a socket on a free port; the server that takes it over begins to listen."""
     opened = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
