@@ -107,8 +107,9 @@ async def test_other_refusals_ask_for_no_key(code: int, sandbox: Sandbox) -> Non
     vault = Vault(NEW)
     sandbox.inject(Call.SUBMIT, EnvelopeError(code, "no"))
     async with asking(sandbox, vault.plain, **ONCE) as suno:
-        with pytest.raises(SunoError):
+        with pytest.raises(SunoError) as caught:
             await suno.submit(song())
+    assert str(code) in repr(caught.value)
     assert vault.asked == 1
     assert len(sandbox.submissions) == 1
 
