@@ -97,6 +97,8 @@ class Database:
         self._versions: sa.PoolProxiedConnection | None = None
         self._reader = self._engine.execution_options(suno_reading=True)
         self._closed = False
+        if not self.is_sqlite:
+            _close_late(self._engine, lambda: self._closed)
         self._working: set[Future[Any]] = set()
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="suno-async jobs")
 
@@ -223,6 +225,16 @@ class Database:
         self._engine.dispose()
 
 
+def _close_late(engine: sa.Engine, is_closed: Callable[[], bool]) -> None:
+    """Close what is given back after its engine was disposed of: nobody else would."""
+
+    def given_back(connection: object, record: sa.pool.ConnectionPoolEntry) -> None:
+        if connection is not None and is_closed():
+            record.invalidate()
+
+    event.listen(engine.pool, "checkin", given_back)
+
+
 class _Away(Exception):
     """The database is away for the moment."""
 
@@ -308,6 +320,7 @@ def patient_engine(url: sa.URL, gives_up: Callable[[], bool]) -> sa.Engine:
                     raise
                 time.sleep(_RECONNECT_S)
 
+    _close_late(engine, gives_up)
     return engine
 
 

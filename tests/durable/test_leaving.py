@@ -1,6 +1,7 @@
 """Entering and leaving, also midway and cut off: nothing is left running, and all goes on later."""
 
 import asyncio
+import gc
 import threading
 import time
 from collections.abc import AsyncIterator
@@ -8,9 +9,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from suno_async import SessionClosed
 from suno_async.durable import DatabaseFailed, DurableSuno, JobState, WorkerRefused
+from suno_async.durable.database import Database, read_url
 from suno_async.sandbox import Call, Delay, Sandbox
 from tests.following import STUCK, open_files, running
 from tests.world import song, until
@@ -208,3 +211,27 @@ async def test_a_server_that_cannot_be_reached(postgres: str, service: Sandbox) 
     assert "hunter2" not in "".join(told)
     assert "refused" in told[0]
     assert "does not exist" in told[1]
+
+
+async def test_what_is_given_back_late_is_closed(postgres: str) -> None:
+    """A thread may hold its connection for longer than leaving waits, on a busy machine."""
+    database = Database(read_url(postgres))
+    began, pids = threading.Event(), list[int]()
+
+    def hold(connection: sa.Connection) -> None:
+        pids.append(connection.execute(sa.text("SELECT pg_backend_pid()")).scalar_one())
+        began.set()
+        connection.execute(sa.text("SELECT pg_sleep(7)"))
+
+    holding = asyncio.create_task(database.run(hold))
+    await until(began.is_set)
+    await database.aclose()
+    assert not holding.done()
+    await holding
+    gc.collect()  # one that was left open would say so
+    alive = sa.text("SELECT count(*) FROM pg_stat_activity WHERE pid = :pid")
+    other = Database(read_url(postgres))
+    async with asyncio.timeout(30):
+        while await other.read(lambda it: it.execute(alive, {"pid": pids[0]}).scalar_one()):  # noqa: ASYNC110 - the server tells nobody
+            await asyncio.sleep(0.05)
+    await other.aclose()
