@@ -24,10 +24,10 @@ class Host:
     """
 
     def __init__(self, base_url: str, network: Network) -> None:
-        self.url = URL(base_url, encoded=True)
-        self.prefix = self.url.raw_path.rstrip("/")
+        self.url: URL = URL(base_url, encoded=True)
+        self.prefix: str = self.url.raw_path.rstrip("/")
         proxy = network.proxy_for(self.url)
-        self.is_direct = proxy is None
+        self.is_direct: bool = proxy is None
         self.way: dict[str, Any] = proxy.arguments(self.url) if proxy is not None else {}
         self._of_proxy = proxy.headers(self.url) if proxy is not None else {}
 

@@ -52,7 +52,7 @@ class Asked:
     __slots__ = ("ask",)
 
     def __init__(self, ask: AskForKey) -> None:
-        self.ask = ask
+        self.ask: AskForKey = ask
 
     def __repr__(self) -> str:
         return SHOWN

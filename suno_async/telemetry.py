@@ -99,11 +99,11 @@ try:
         get_current_span,
         get_tracer,
     )
-except ImportError as error:
+except ImportError as _missing:
     raise ImportError(
         "suno_async.telemetry needs opentelemetry-api: pip install 'suno-async[otel]'",
         name="opentelemetry",
-    ) from error
+    ) from _missing
 
 __all__ = ["Telemetry"]
 

@@ -55,7 +55,7 @@ class RunDb:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.path = folder / NAME
+        self.path: Path = folder / NAME
 
     @property
     def url(self) -> str:

@@ -29,8 +29,8 @@ class RunFolder:
 
     def __init__(self, out: Path) -> None:
         self.out = out
-        self.db = RunDb(out)
-        self.stems = StemFolder(out)
+        self.db: RunDb = RunDb(out)
+        self.stems: StemFolder = StemFolder(out)
 
     @contextmanager
     def held(self) -> Iterator[None]:
