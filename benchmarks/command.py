@@ -39,7 +39,7 @@ async def _some_moment(trial: Batch, rng: random.Random) -> None:
     if where == "submission":
         deadline_s = time.monotonic() + _PATIENCE_S
         last = before + rng.randrange(1, 6)
-        while trial.line.submissions < last and time.monotonic() < deadline_s:  # noqa: ASYNC110
+        while trial.line.submissions < last and time.monotonic() < deadline_s:  # noqa: ASYNC110 - no event
             await asyncio.sleep(0.002)
         return
     if where == "work":

@@ -16,7 +16,6 @@ class State(StrEnum):
     """Where a song stands."""
 
     WAITING = "waiting"
-    UPLOADING = "uploading the stem"
     RUNNING = "submitted"
     SAVING = "downloading"
     SAVED = "saved"

@@ -11,7 +11,6 @@ from suno_async.cli.stems import Stem
 
 _STATUSES = {
     State.WAITING: RowStatus.WAITING,
-    State.UPLOADING: RowStatus.WAITING,
     State.RUNNING: RowStatus.RUNNING,
     State.SAVING: RowStatus.RUNNING,
     State.SAVED: RowStatus.COMPLETE,

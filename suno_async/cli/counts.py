@@ -60,5 +60,5 @@ def count(entries: Iterable[Entry]) -> Counts:
         failed=of[State.FAILED],
         uncertain=of[State.UNCERTAIN],
         in_flight=of[State.RUNNING] + of[State.SAVING],
-        waiting=of[State.WAITING] + of[State.UPLOADING],
+        waiting=of[State.WAITING],
     )

@@ -12,7 +12,6 @@ from suno_async.cli.board import Board, Entry, State
 class Kind(StrEnum):
     """What happened to a song."""
 
-    UPLOADING = "uploading"
     SUBMITTED = "submitted"
     STAGE = "stage"
     SAVING = "saving"
@@ -50,7 +49,6 @@ class _Told:
 
 
 _KINDS = {
-    State.UPLOADING: Kind.UPLOADING,
     State.SAVING: Kind.SAVING,
     State.SAVED: Kind.SAVED,
     State.FAILED: Kind.FAILED,

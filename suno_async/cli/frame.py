@@ -24,7 +24,6 @@ _SHORTEST_BAR = 4
 _INTEREST = (
     State.RUNNING,
     State.SAVING,
-    State.UPLOADING,
     State.UNCERTAIN,
     State.FAILED,
     State.WAITING,

@@ -10,7 +10,7 @@ Every object has `event`. These tell of the run:
 `after`, as far as they are known.
 
 These tell of a song, each at most once for each thing that happens, and again after `start` for
-what had happened before: `uploading`, `submitted`, `stage`, `saving`, `saved`, `failed`,
+what had happened before: `submitted`, `stage`, `saving`, `saved`, `failed`,
 `uncertain`. They have, as far as they are known:
 
 - `row`: its number within the run's folder, from 1; `title`; `source`, such as `songs.csv:7`.

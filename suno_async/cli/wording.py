@@ -16,7 +16,6 @@ STAGES = {
 # as words of rich
 STYLES = {
     State.WAITING: "dim",
-    State.UPLOADING: "cyan",
     State.RUNNING: "",
     State.SAVING: "cyan",
     State.SAVED: "green",

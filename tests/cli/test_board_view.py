@@ -24,7 +24,6 @@ def row(board: Board) -> RowView:
     ("state", "status"),
     [
         (State.WAITING, RowStatus.WAITING),
-        (State.UPLOADING, RowStatus.WAITING),
         (State.RUNNING, RowStatus.RUNNING),
         (State.SAVING, RowStatus.RUNNING),
         (State.SAVED, RowStatus.COMPLETE),

@@ -76,7 +76,7 @@ async def test_bash_completes_with_the_script(command: Command, tmp_path: Path) 
     started.chmod(0o700)
     asked = 'source "$1"; COMP_WORDS=(suno-async cred) COMP_CWORD=1; _suno_async_completion "$2"; '
     ended = subprocess.run(  # noqa: ASYNC221, S603 - nothing else runs meanwhile
-        ["bash", "-c", f"{asked} echo ${{COMPREPLY[@]}}", "bash", script, started],  # noqa: S607
+        ["bash", "-c", f"{asked} echo ${{COMPREPLY[@]}}", "bash", script, started],  # noqa: S607 - as found
         capture_output=True,
         text=True,
         check=True,

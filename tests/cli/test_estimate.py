@@ -110,7 +110,7 @@ def test_only_this_run_is_learned_from() -> None:
         for _ in range(5)
     ]
     failed = [Entry("f", state=State.FAILED, began_s=1.0, ended_s=2.0) for _ in range(5)]
-    waiting = [Entry("w"), Entry("u", state=State.UPLOADING)]
+    waiting = [Entry("w"), Entry("u")]
     assert left_s([*earlier, *failed, *waiting], Capacity(), stopping=False) is None
     saved = [Entry("s", state=State.SAVED, began_s=1.0, ended_s=101.0) for _ in range(3)]
     assert left_s([*earlier, *saved, *waiting], Capacity(), stopping=False) == 100.0

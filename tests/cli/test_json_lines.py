@@ -40,8 +40,6 @@ def test_each_event_is_an_object() -> None:
     two.source, three.number = "songs.csv:3", 17
     board.balance_before = 100.0
     with shown(board, Output(file), "Heading", as_json=True) as display:
-        board.move(one, State.UPLOADING)
-        board.move(one, State.WAITING)
         submit(board, one, Stage.TEXT)
         board.stopping = True
         display.stopping()
@@ -53,7 +51,6 @@ def test_each_event_is_an_object() -> None:
     a_task = {"row": 1, "title": "One", "task_id": TASK_ID}
     assert records(file) == [
         {"event": "start", "heading": "Heading", "rows": 3, "counts": counts(waiting=3)},
-        {"event": "uploading", "row": 1, "title": "One"},
         {"event": "submitted", **a_task},
         {"event": "stage", **a_task, "stage": "text"},
         {"event": "stopping", "counts": counts(in_flight=1, waiting=2)},

@@ -19,12 +19,10 @@ def plain(file: io.StringIO) -> list[str]:
 
 
 def test_each_event_has_a_line_with_its_row() -> None:
-    """From the upload to the end, with the row's number and the task's id."""
+    """From the submission to the end, with the row's number and the task's id."""
     board, file = board_of("One", "Two"), io.StringIO()
     one, two = board.entries
     with shown(board, Output(file), "Heading") as display:
-        board.move(one, State.UPLOADING)
-        board.move(one, State.WAITING)
         submit(board, one)
         submit(board, one, Stage.TEXT)
         board.move(one, State.SAVING)
@@ -34,7 +32,6 @@ def test_each_event_has_a_line_with_its_row() -> None:
         board.doubt(two, "the connection broke")
     assert plain(file) == [
         "Heading",
-        "1 One: uploading the stem",
         f"1 One: submitted as task {TASK_ID}",
         "1 One: text is there",
         "1 One: downloading",

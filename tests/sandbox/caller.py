@@ -99,5 +99,5 @@ async def until(holds: Callable[[], object]) -> None:
     """Wait in real time, briefly, for something that sockets bring about."""
     async with asyncio.timeout(2):
         # What is waited for happens in sockets and on other sides: there is nothing to await.
-        while not holds():  # noqa: ASYNC110
+        while not holds():  # noqa: ASYNC110 - sockets set no event
             await asyncio.sleep(0.001)
