@@ -11,6 +11,8 @@ from attrs import define, field, frozen
 import suno_async
 from suno_async.sandbox import Sandbox
 
+from .preloaded import Call, Forked, Server
+
 _CALL = "from suno_async.cli import main; main()"
 _LIMIT_S = 60.0
 
@@ -28,7 +30,7 @@ class Ended:
 class Running:
     """A command that runs."""
 
-    process: asyncio.subprocess.Process
+    process: asyncio.subprocess.Process | Forked
     seen: str = ""
 
     async def until(self, text: str) -> str:
@@ -57,12 +59,14 @@ class Command:
     Args:
         folder: Where it runs.
         sandbox: The service.
+        server: Starts it without loading its libraries again.
     """
 
     folder: Path
     sandbox: Sandbox
-    _started: list[asyncio.subprocess.Process] = field(
-        factory=list[asyncio.subprocess.Process], init=False, eq=False
+    _server: Server
+    _started: list[asyncio.subprocess.Process | Forked] = field(
+        factory=list[asyncio.subprocess.Process | Forked], init=False, eq=False
     )
 
     @property
@@ -82,19 +86,28 @@ class Command:
         key: str | None = None,
         before: Callable[[], object] | None = None,
         env: Mapping[str, str] | None = None,
-        call: str = _CALL,
+        call: str | None = None,
     ) -> Running:
-        """Start it with the sandbox's key, or another one; `before` runs in the new process."""
+        """Start it with the sandbox's key, or another one.
+
+        With `before`, which runs in the new process, or a `call` of Python that leads to the
+        command, an interpreter of its own is started for it.
+        """
         root = str(Path(suno_async.__file__).parent.parent)
         given = {"APIKLEY_API_KEY": key} if key is not None else {}
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-c", call, *words),
-            cwd=self.folder,
-            env={**self.environment, "PYTHONPATH": root, **given, **(env or {})},
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            preexec_fn=before,
-        )
+        environment = {**self.environment, "PYTHONPATH": root, **given, **(env or {})}
+        process: asyncio.subprocess.Process | Forked
+        if before is None and call is None:
+            process = await self._server.start(Call(self.folder, environment, words))
+        else:
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-c", call or _CALL, *words),
+                cwd=self.folder,
+                env=environment,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                preexec_fn=before,
+            )
         self._started.append(process)
         return Running(process)
 
@@ -111,7 +124,7 @@ class Command:
         key: str | None = None,
         before: Callable[[], object] | None = None,
         env: Mapping[str, str] | None = None,
-        call: str = _CALL,
+        call: str | None = None,
     ) -> Ended:
         """Run it to its end."""
         running = await self.start(*words, key=key, before=before, env=env, call=call)

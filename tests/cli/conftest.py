@@ -8,6 +8,7 @@ import pytest
 from suno_async.sandbox import Sandbox, sing
 
 from .command import Command
+from .preloaded import Server
 
 
 @pytest.fixture
@@ -31,9 +32,15 @@ def folder(tmp_path: Path, stems: dict[str, bytes]) -> Path:
     return tmp_path
 
 
+@pytest.fixture(scope="session")
+def server() -> Server:
+    """What starts commands."""
+    return Server()
+
+
 @pytest.fixture
-async def command(folder: Path, sandbox: Sandbox) -> AsyncIterator[Command]:
+async def command(folder: Path, sandbox: Sandbox, server: Server) -> AsyncIterator[Command]:
     """The command, in the folder and with the sandbox as service; none is left running."""
-    command = Command(folder, sandbox)
+    command = Command(folder, sandbox, server)
     yield command
     await command.end_all()

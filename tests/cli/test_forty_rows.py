@@ -27,6 +27,7 @@ from .albums import (
     write_album,
 )
 from .command import Command, Ended
+from .preloaded import Server
 
 if TYPE_CHECKING:
     from playwright.async_api import Browser
@@ -66,13 +67,13 @@ class Album:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def album(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Album]:
+async def album(tmp_path_factory: pytest.TempPathFactory, server: Server) -> AsyncIterator[Album]:
     """Run the command once, at a service that finishes every task at once."""
     folder = tmp_path_factory.mktemp("forty")
     lines = write_album(folder, mixed_rows(GOOD))
     words = ("--manifest", "songs.csv", "--out", "album", "--yes")
     async with Sandbox(time_scale=0, submissions_per_window=None, callbacks=False) as sandbox:
-        command = Command(folder, sandbox)
+        command = Command(folder, sandbox, server)
         ended = await command.run("generate", *command.service, *words)
         yield Album(folder, lines, ended, sandbox)
 
