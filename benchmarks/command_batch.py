@@ -8,9 +8,10 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Protocol
 
 import aiohttp
-from attrs import define, field
+from attrs import define, field, frozen
 
 from suno_async.sandbox import Sandbox
 from tests.cli.albums import (
@@ -28,6 +29,55 @@ from tests.cli.network import Line
 _CALL = "from suno_async.cli import main; main()"
 _LIMIT_S = 180.0
 _MEDIA = re.compile(r"/cdn/(?:source/)?(?P<track>[0-9a-f]+)\.(?P<ending>wav|png)")
+
+
+class Process(Protocol):
+    """A command that runs, as `asyncio.subprocess.Process` is one."""
+
+    @property
+    def returncode(self) -> int | None:
+        """Its status, or minus the signal's number; None while it runs."""
+
+    def send_signal(self, signal: int, /) -> None:
+        """Send it a signal."""
+
+    def kill(self) -> None:
+        """End it at once."""
+
+    async def wait(self) -> int:
+        """Wait until it has ended; return its status."""
+        ...
+
+
+@frozen
+class Start:
+    """What the command is started with.
+
+    Attributes:
+        folder: Where it runs.
+        words: Its options.
+        environment: Its variables.
+        out: Where its output goes, a descriptor.
+        err: Where its errors go.
+    """
+
+    folder: Path
+    words: tuple[str, ...]
+    environment: dict[str, str]
+    out: int
+    err: int
+
+
+async def start(it: Start) -> Process:
+    """Start the command in an interpreter of its own."""
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", _CALL, *it.words),
+        cwd=it.folder,
+        env=it.environment,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=it.out,
+        stderr=it.err,
+    )
 
 
 @define(eq=False)
@@ -48,6 +98,7 @@ class Batch:
         line: The way to it.
         words: Further options.
         most: How often its network is cut at the most.
+        starter: What starts the command.
         runs: How often the command was started.
         strikes: How often it was struck while it ran.
         statuses: How the commands ended that were struck.
@@ -59,12 +110,13 @@ class Batch:
     line: Line
     words: tuple[str, ...] = ()
     most: int = 1
+    starter: Callable[[Start], Awaitable[Process]] = start
     runs: int = 0
     strikes: int = 0
     statuses: list[int] = field(factory=list[int])
     problems: list[str] = field(factory=list[str])
     _requests_before: int = 0
-    _process: asyncio.subprocess.Process | None = None
+    _process: Process | None = None
     _seen: list[Seen] = field(factory=list[Seen])
 
     @property
@@ -72,7 +124,7 @@ class Batch:
         """The run's folder."""
         return self.folder / "album"
 
-    async def start(self, *words: str, stdout: int | None = None) -> asyncio.subprocess.Process:
+    async def start(self, *words: str, stdout: int | None = None) -> Process:
         """Start the command; what it says goes to files unless there is a descriptor."""
         self.runs += 1
         self._requests_before = len(self.sandbox.requests)
@@ -81,19 +133,21 @@ class Batch:
             (self.folder / "out.txt").open("ab") as out,
             (self.folder / f"err {self.runs}.txt").open("wb") as err,
         ):
-            self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-c", _CALL, "--log", "log.txt", "generate", *given, *words),
-                *(*self.words, "--base-url", self.line.base_url),
-                cwd=self.folder,
-                env={
-                    **os.environ,
-                    "APIKLEY_API_KEY": self.sandbox.api_key,
-                    "PYTHONPATH": str(Path(__file__).parent.parent),
-                    "XDG_CONFIG_HOME": str(self.folder),
-                },
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=out if stdout is None else stdout,
-                stderr=err,
+            variables = {
+                **os.environ,
+                "APIKLEY_API_KEY": self.sandbox.api_key,
+                "PYTHONPATH": str(Path(__file__).parent.parent),
+                "XDG_CONFIG_HOME": str(self.folder),
+            }
+            options = (*given, *words, *self.words, "--base-url", self.line.base_url)
+            self._process = await self.starter(
+                Start(
+                    self.folder,
+                    ("--log", "log.txt", "generate", *options),
+                    variables,
+                    out.fileno() if stdout is None else stdout,
+                    err.fileno(),
+                )
             )
         return self._process
 
@@ -107,7 +161,7 @@ class Batch:
         """Tell whether the command that was started last has asked the service for something."""
         return len(self.sandbox.requests) > self._requests_before
 
-    async def ended(self, process: asyncio.subprocess.Process, *expected: int) -> int:
+    async def ended(self, process: Process, *expected: int) -> int:
         """Wait until a command has ended, and look at what it left."""
         async with asyncio.timeout(_LIMIT_S):
             status = await process.wait()
@@ -119,9 +173,7 @@ class Batch:
         self._look()
         return status
 
-    async def after(
-        self, process: asyncio.subprocess.Process, struck: bool, *expected: int
-    ) -> None:
+    async def after(self, process: Process, struck: bool, *expected: int) -> None:
         """Wait until a command has ended that was struck, or just not any more."""
         status = await self.ended(process, *(expected if struck else ()))
         if struck:
@@ -249,7 +301,7 @@ Moment = Callable[[], Awaitable[None]]
 Strike = Callable[[Batch, Moment, random.Random], Awaitable[bool]]
 
 
-async def _lives(process: asyncio.subprocess.Process, moment: Moment) -> bool:
+async def _lives(process: Process, moment: Moment) -> bool:
     """Wait for the moment, or the command's end; tell whether it still runs."""
     ending = asyncio.ensure_future(process.wait())
     waiting = asyncio.ensure_future(moment())

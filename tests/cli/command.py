@@ -64,7 +64,7 @@ class Command:
 
     folder: Path
     sandbox: Sandbox
-    _server: Server
+    server: Server
     _started: list[asyncio.subprocess.Process | Forked] = field(
         factory=list[asyncio.subprocess.Process | Forked], init=False, eq=False
     )
@@ -98,7 +98,7 @@ class Command:
         environment = {**self.environment, "PYTHONPATH": root, **given, **(env or {})}
         process: asyncio.subprocess.Process | Forked
         if before is None and call is None:
-            process = await self._server.start(Call(self.folder, environment, words))
+            process = await self.server.start_read(Call(self.folder, environment, words))
         else:
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-c", call or _CALL, *words),

@@ -7,10 +7,12 @@ and loaded is not tried here.
 
 import asyncio
 import atexit
+import fcntl
 import multiprocessing
 import os
 import signal
 import sys
+import termios
 from collections.abc import Mapping
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
@@ -44,13 +46,17 @@ class Call:
     words: tuple[str, ...]
 
 
-def perform(call: Call, out: Connection, err: Connection) -> None:
-    """Become the command."""
-    for descriptor, stream in ((1, out), (2, err)):
+def perform(call: Call, streams: Mapping[int, Connection]) -> None:
+    """Become the command; its terminal, if it has one, is the one that controls it."""
+    for descriptor, stream in streams.items():
         os.dup2(stream.fileno(), descriptor)
         stream.close()
-    # as they are where the output is no terminal
-    sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - until the end
+    if os.isatty(0):
+        os.setsid()
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    # as an interpreter opens them
+    sys.stdin = open(0, closefd=False)  # noqa: SIM115 - until the end
+    sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
     sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
     os.chdir(call.folder)
     os.environ.clear()
@@ -70,8 +76,8 @@ class Forked:
     """A running command, with what tests use of `asyncio.subprocess.Process`."""
 
     process: ForkServerProcess
-    stdout: asyncio.StreamReader
-    stderr: asyncio.StreamReader
+    stdout: asyncio.StreamReader | None = None
+    stderr: asyncio.StreamReader | None = None
     ended: asyncio.Event = field(factory=asyncio.Event)
 
     @property
@@ -101,6 +107,8 @@ class Forked:
 
     async def communicate(self) -> tuple[bytes, bytes]:
         """Read all that it prints, until it has ended."""
+        assert self.stdout is not None
+        assert self.stderr is not None
         out, err = await asyncio.gather(self.stdout.read(), self.stderr.read())
         await self.wait()
         return out, err
@@ -116,16 +124,30 @@ class Server:
         first.start()
         first.join()
 
-    async def start(self, call: Call) -> Forked:
-        """Start a command."""
-        out, out_end = self._context.Pipe(duplex=False)
-        err, err_end = self._context.Pipe(duplex=False)
-        process = self._context.Process(target=perform, args=(call, out_end, err_end))
+    def start(self, call: Call, streams: Mapping[int, int]) -> Forked:
+        """Start a command.
+
+        Args:
+            call: What it is started with.
+            streams: The descriptors, open here, that are its input (0), output (1) and errors (2);
+                its input is empty where there is none.
+        """
+        given = {number: Connection(os.dup(here)) for number, here in streams.items()}
+        process = self._context.Process(target=perform, args=(call, given))
         process.start()
-        out_end.close()
-        err_end.close()
-        forked = Forked(process, await _reader(out), await _reader(err))
+        for connection in given.values():
+            connection.close()
+        forked = Forked(process)
         asyncio.get_running_loop().add_reader(process.sentinel, _end, forked)
+        return forked
+
+    async def start_read(self, call: Call) -> Forked:
+        """Start a command whose output and errors are read."""
+        (out, its_out), (err, its_err) = os.pipe(), os.pipe()
+        forked = self.start(call, {1: its_out, 2: its_err})
+        os.close(its_out)
+        os.close(its_err)
+        forked.stdout, forked.stderr = await _reader(out), await _reader(err)
         return forked
 
 
@@ -135,11 +157,10 @@ def _end(forked: Forked) -> None:
     forked.ended.set()
 
 
-async def _reader(end: Connection) -> asyncio.StreamReader:
+async def _reader(pipe: int) -> asyncio.StreamReader:
     """Read one of its outputs."""
-    pipe = os.fdopen(os.dup(end.fileno()), "rb", buffering=0)
-    end.close()
     reader = asyncio.StreamReader()
     protocol = asyncio.StreamReaderProtocol(reader)
-    await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, pipe)
+    end = os.fdopen(pipe, "rb", buffering=0)
+    await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, end)
     return reader

@@ -18,6 +18,8 @@ from attrs import define, field
 
 import suno_async
 
+from .preloaded import Call, Forked, Server
+
 _CALL = "from suno_async.cli import main; main()"
 _LIMIT_S = 60.0
 _CONTROL = re.compile(r"\x1b\[(?P<private>\??)(?P<numbers>[0-9;]*)(?P<final>[@-~])")
@@ -171,7 +173,7 @@ class Terminal:
     """
 
     picture: Picture
-    process: asyncio.subprocess.Process
+    process: asyncio.subprocess.Process | Forked
     _master: int | None
     _unseen: bytes = b""
 
@@ -242,8 +244,34 @@ def set_size(descriptor: int, columns: int, lines: int) -> None:
     fcntl.ioctl(descriptor, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
 
 
+async def _started(
+    folder: Path,
+    words: tuple[str, ...],
+    variables: Mapping[str, str],
+    slave: int,
+    before: Callable[[], None],
+) -> asyncio.subprocess.Process:
+    """Start an interpreter in a terminal."""
+
+    def prepare() -> None:
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+        before()
+
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", _CALL, *words),
+        cwd=folder,
+        env=variables,
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        start_new_session=True,
+        preexec_fn=prepare,
+    )
+
+
 @asynccontextmanager
 async def terminal(
+    server: Server,
     folder: Path,
     *words: str,
     columns: int = 80,
@@ -254,41 +282,32 @@ async def terminal(
     """Run the command in a terminal of its own; leaving ends both.
 
     Args:
+        server: Starts the command.
         folder: Where it runs.
         words: Its options.
         columns: The terminal's width.
         lines: The terminal's height.
-        before: Called in the new process, before the command.
+        before: Called in the new process, before the command, which then is an interpreter's own.
         environment: Variables besides this process's own.
     """
     master, slave = pty.openpty()
     set_size(master, columns, lines)
 
-    def prepare() -> None:
-        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-        if before is not None:
-            before()
-
     inherited = {
         name: value for name, value in os.environ.items() if name not in {"COLUMNS", "LINES"}
     }
-    root = str(Path(suno_async.__file__).parent.parent)
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", _CALL, *words),
-        cwd=folder,
-        env={
-            **inherited,
-            "PYTHONPATH": root,
-            "TERM": "xterm-256color",
-            "PYTHONUTF8": "1",
-            **(environment or {}),
-        },
-        stdin=slave,
-        stdout=slave,
-        stderr=slave,
-        start_new_session=True,
-        preexec_fn=prepare,
-    )
+    variables = {
+        **inherited,
+        "PYTHONPATH": str(Path(suno_async.__file__).parent.parent),
+        "TERM": "xterm-256color",
+        "PYTHONUTF8": "1",
+        **(environment or {}),
+    }
+    process: asyncio.subprocess.Process | Forked
+    if before is None:
+        process = server.start(Call(folder, variables, words), dict.fromkeys(range(3), slave))
+    else:
+        process = await _started(folder, words, variables, slave, before)
     os.close(slave)
     seen = Terminal(Picture(columns, lines), process, master)
     try:

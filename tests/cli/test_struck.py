@@ -10,30 +10,35 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.command_batch import Batch, Moment, cut_off, hung_up, killed, unread
+from benchmarks.command_batch import Batch, Moment, Start, cut_off, hung_up, killed, unread
 from suno_async.sandbox import Sandbox, Timings
 
 from .albums import audio, good_rows, write_album
 from .network import line_to
+from .preloaded import Call, Forked, Server
 
-ROWS = 8
+ROWS = 6
 EQUAL = 1
 
 
 @pytest.fixture
 async def sandbox() -> AsyncIterator[Sandbox]:
     """A service that takes long enough for things to happen in between."""
-    timings = Timings(0.3, 0.6, 1.0)
+    timings = Timings(0.1, 0.3, 0.5)
     async with Sandbox(timings=timings, submissions_per_window=None, callbacks=False) as sandbox:
         yield sandbox
 
 
 @pytest.fixture
-async def batch(tmp_path: Path, sandbox: Sandbox) -> AsyncIterator[Batch]:
+async def batch(tmp_path: Path, sandbox: Sandbox, server: Server) -> AsyncIterator[Batch]:
     """A batch of a few rows, of which two ask for the same, one at a time."""
+
+    async def start(it: Start) -> Forked:
+        return server.start(Call(it.folder, it.environment, it.words), {1: it.out, 2: it.err})
+
     write_album(tmp_path, good_rows(ROWS, EQUAL))
     async with line_to(sandbox.base_url) as line:
-        batch = Batch(tmp_path, sandbox, line, words=("--max-in-flight", "1"))
+        batch = Batch(tmp_path, sandbox, line, words=("--max-in-flight", "1"), starter=start)
         yield batch
         await batch.aclose()
 

@@ -13,6 +13,7 @@ import pytest
 from suno_async.sandbox import TaskScript
 
 from .command import Command
+from .preloaded import Server
 from .terminal import Picture, terminal
 
 DEMO = ("demo", "--count", "4", "--out", "songs")
@@ -42,9 +43,9 @@ def audio(folder: Path) -> list[Path]:
 
 
 @pytest.mark.parametrize("columns", [80, 120])
-async def test_a_run_fits_its_terminal(tmp_path: Path, columns: int) -> None:
+async def test_a_run_fits_its_terminal(server: Server, tmp_path: Path, columns: int) -> None:
     """Live and at the end each line fits; the table has every song, stage and file whole."""
-    async with terminal(tmp_path, *DEMO, columns=columns) as seen:
+    async with terminal(server, tmp_path, *DEMO, columns=columns) as seen:
         lines = await seen.until(is_live)
         for number, title in enumerate(TITLES, 1):
             assert re.fullmatch(rf"{number} {title} +[●○]{{3}} [a-z ]+(\d+\.\d s)?", lines[number])
@@ -71,7 +72,9 @@ async def test_a_run_follows_its_terminal(command: Command) -> None:
     command.sandbox.script(TaskScript(()))  # which never ends
     words = ("generate", *command.service, "--stem", "short.wav", *SONG)
     key = {"APIKLEY_API_KEY": command.sandbox.api_key}
-    async with terminal(command.folder, *words, columns=120, lines=30, environment=key) as seen:
+    async with terminal(
+        command.server, command.folder, *words, columns=120, lines=30, environment=key
+    ) as seen:
         lines = await seen.until(lambda lines: any("submitted" in line for line in lines))
         for columns, height in ((72, 16), (100, 40)):
             seen.resize(columns, height)
@@ -87,18 +90,18 @@ def fills(lines: list[str], columns: int) -> bool:
     return any(len(line) == columns and line.endswith("▒ 0 of 1") for line in lines)
 
 
-async def test_a_tiny_terminal_is_enough(tmp_path: Path) -> None:
+async def test_a_tiny_terminal_is_enough(server: Server, tmp_path: Path) -> None:
     """At 20 columns and 5 lines it runs to its end."""
-    async with terminal(tmp_path, *DEMO, columns=20, lines=5) as seen:
+    async with terminal(server, tmp_path, *DEMO, columns=20, lines=5) as seen:
         printed = await seen.end()
     assert seen.process.returncode == 0
     assert "8 files in songs: 4" in printed
     assert len(audio(tmp_path)) == 8
 
 
-async def test_a_simple_terminal_gets_lines(tmp_path: Path) -> None:
+async def test_a_simple_terminal_gets_lines(server: Server, tmp_path: Path) -> None:
     """Where the cursor cannot be moved, nothing tries to."""
-    async with terminal(tmp_path, *DEMO, environment={"TERM": "dumb"}) as seen:
+    async with terminal(server, tmp_path, *DEMO, environment={"TERM": "dumb"}) as seen:
         printed = await seen.end()
     assert any(re.search(r"\d s  3 Kitchen Radio: submitted as task \w{32}$", ln) for ln in printed)
 
@@ -112,7 +115,9 @@ async def test_a_vanished_terminal_loses_nothing(command: Command) -> None:
     """What is paid for is saved, although nobody sees it; nothing more is submitted."""
     key = {"APIKLEY_API_KEY": command.sandbox.api_key}
     words = songs(command)
-    async with terminal(command.folder, *words, before=ignore_hangups, environment=key) as seen:
+    async with terminal(
+        command.server, command.folder, *words, before=ignore_hangups, environment=key
+    ) as seen:
         await seen.until(bool)
         seen.vanish()
         async with asyncio.timeout(60):

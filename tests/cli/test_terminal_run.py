@@ -27,7 +27,7 @@ async def running(
     write_manifest(command, ROWS)
     words = ("generate", *command.service, "--manifest", "songs.csv", "--max-in-flight", "1")
     async with terminal(
-        command.folder, *words, columns=columns, environment=command.environment
+        command.server, command.folder, *words, columns=columns, environment=command.environment
     ) as seen:
         await seen.until(lambda lines: shows(lines, "submitted"))
         yield seen
