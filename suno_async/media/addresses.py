@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import cast
 
 from aiohttp import DefaultResolver
@@ -15,8 +15,16 @@ from suno_async.media.failures import Fatal
 PUBLIC = "public"
 # behind a proxy there may be nobody who looks names up
 LOOK_UP_S = 5.0
-# RFC 6052 and RFC 4291: IPv6 addresses that lead to the IPv4 address in their last 32 bits
-_EMBEDDED = (IPv6Network("64:ff9b::/96"), IPv6Network("::/96"))
+# RFC 6052, RFC 4291, RFC 2765: IPv6 addresses that lead to the IPv4 address in their last 32 bits
+_EMBEDDED = tuple(map(IPv6Network, ("64:ff9b::/96", "::/96", "::ffff:0:0:0/96")))
+# IANA: what is given out so far; the rest is no public host's, such as the old site-local fec0::/10
+# and 64:ff9b:1::/48, behind which anything of a local network can be (RFC 8215)
+_GIVEN_OUT = IPv6Network("2000::/3")
+# what Python, at least an older one, calls global: RFC 6890, RFC 7526, RFC 9637, and the address at
+# which Azure's machines find their own host
+_NOT_GLOBAL = tuple(
+    map(ip_network, ("192.0.0.0/24", "192.88.99.0/24", "168.63.129.16/32", "3fff::/20"))
+)
 
 
 def kind_of(address: IPv4Address | IPv6Address) -> str:
@@ -26,7 +34,14 @@ def kind_of(address: IPv4Address | IPv6Address) -> str:
     for kind in ("unspecified", "loopback", "link_local", "multicast"):
         if getattr(address, f"is_{kind}"):
             return kind.replace("_", "-")
-    return PUBLIC if address.is_global and not address.is_reserved else "private"
+    return PUBLIC if _is_public(address) else "private"
+
+
+def _is_public(address: IPv4Address | IPv6Address) -> bool:
+    if any(address in network for network in _NOT_GLOBAL):
+        return False
+    given_out = isinstance(address, IPv4Address) or address in _GIVEN_OUT
+    return given_out and address.is_global and not address.is_reserved
 
 
 def _inner(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
