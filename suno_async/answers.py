@@ -16,6 +16,7 @@ from suno_async.errors import (
     TaskExpired,
     TaskNotFound,
     UnexpectedError,
+    one_line,
 )
 from suno_async.models import TaskDetails, Track
 from suno_async.observe import Counts, Ended, Observers, Polled, StageReached
@@ -143,7 +144,8 @@ class Answers:
         if not self._troubled:
             self._troubled = True
             about = {"task_id": watch.task_id, "code": getattr(error, "code", None)}
-            _log.warning("polling goes on, slower: %s (task %s)", error, watch.task_id, extra=about)
+            shown = one_line(watch.task_id)
+            _log.warning("polling goes on, slower: %s (task %s)", error, shown, extra=about)
         return self._policy.wait_s(watch.misses)
 
     def expire(self, watch: Watch, looks: Looks) -> None:

@@ -15,6 +15,7 @@ from suno_async.errors import (
     SessionClosed,
     SunoError,
     UnexpectedError,
+    one_line,
 )
 from suno_async.limits import Places
 from suno_async.models import AddInstrumentalRequest, Stage, TaskDetails
@@ -363,7 +364,7 @@ class Batch:
 
 def _say_left(watch: Watch) -> None:
     about = {"task_id": watch.task_id}
-    _log.info("left the batch: task %s goes on", watch.task_id, extra=about)
+    _log.info("left the batch: task %s goes on", one_line(watch.task_id), extra=about)
 
 
 def _sunoerror(error: BaseException, run: _Run) -> SunoError:

@@ -23,7 +23,16 @@ class SunoError(Exception):
     A copy has the same attributes, notes and `__cause__`. So has a pickled one; but a cause that
     is neither of this library nor Python's own becomes an `UnexpectedError` that names its class
     and what it said: what else it holds may be anything, secrets too.
+
+    What the service said stays in their attributes as it was; their text is one printable line, for
+    terminals and logs.
     """
+
+    def __str__(self) -> str:
+        return one_line(self._sentence())
+
+    def _sentence(self) -> str:
+        return super().__str__()
 
     def __reduce__(self) -> tuple[Any, ...]:
         made = super().__reduce__()
@@ -72,7 +81,7 @@ class InvalidRequest(SunoError, ValueError):
     value: Any
     rule: str
 
-    def __str__(self) -> str:
+    def _sentence(self) -> str:
         return f"{self.field} {self.rule}, not {_shortened(_shown(self.value))}"
 
 
@@ -95,7 +104,7 @@ class ApiError(SunoError):
     # no argument, so that a copy is made of the positional ones that an exception keeps
     gateway: bool = field(default=False, init=False)
 
-    def __str__(self) -> str:
+    def _sentence(self) -> str:
         about = f" (task {self.task_id})" if self.task_id else ""
         who = "a gateway" if self.gateway else "the service"
         return f"{who} answered {self.code}: {self.message}{about}{_advice(self)}"
@@ -125,7 +134,7 @@ class NotSubmitted(SunoError):
 
     reason: str
 
-    def __str__(self) -> str:
+    def _sentence(self) -> str:
         why = _WHY_NOT_SUBMITTED.get(self.reason, self.reason)
         return f"not submitted: {why}; nothing was charged for it"
 
@@ -196,7 +205,7 @@ class ConnectionFailed(SunoError):
     reason: str
     request_sent: bool = True
 
-    def __str__(self) -> str:
+    def _sentence(self) -> str:
         how = "the connection broke" if self.request_sent else "no connection to the service"
         return f"{how}: {self.reason}"
 
@@ -217,7 +226,7 @@ class ProtocolError(SunoError):
     excerpt: str = ""
     retry_after: timedelta | None = None
 
-    def __str__(self) -> str:
+    def _sentence(self) -> str:
         seen = f", which begins {_shortened(self.excerpt)!r}" if self.excerpt else ""
         return f"unreadable answer (HTTP {self.http_status}): {self.reason}{seen}"
 
@@ -234,7 +243,7 @@ class CallbackRejected(SunoError):
     reason: str
     unsigned: bool = False
 
-    def __str__(self) -> str:
+    def _sentence(self) -> str:
         return f"not a callback of the service: {self.reason}"
 
 
@@ -259,7 +268,7 @@ class SubmissionUncertain(SunoError):
     waited: timedelta | None = None
     task_id: str | None = None
 
-    def __str__(self) -> str:
+    def _sentence(self) -> str:
         waited = (
             f"; no callback proved it within {self.waited.total_seconds():g} s"
             if self.waited is not None
@@ -285,7 +294,7 @@ class UnexpectedError(SunoError):
 
     reason: str
 
-    def __str__(self) -> str:
+    def _sentence(self) -> str:
         return self.reason
 
 
@@ -299,7 +308,7 @@ class TaskError(SunoError):
 
     task_id: str
 
-    def __str__(self) -> str:
+    def _sentence(self) -> str:
         return f"task {self.task_id} failed"
 
 
@@ -321,7 +330,7 @@ class GenerationFailed(TaskError):
     refunded: bool = False
     tracks: "tuple[Track, ...]" = ()
 
-    def __str__(self) -> str:
+    def _sentence(self) -> str:
         code = f" {self.error_code}" if self.error_code is not None else ""
         why = f": {self.error_message}" if self.error_message else ""
         refund = "; the credits were refunded" if self.refunded else ""
@@ -344,7 +353,7 @@ class AudioMissing(TaskError):
 
     details: "TaskDetails | None" = None
 
-    def __str__(self) -> str:
+    def _sentence(self) -> str:
         return (
             f"task {self.task_id} is called complete, but no track has its audio; "
             "re-attach to it later, or show its id to the service's support"
@@ -361,7 +370,7 @@ class TaskExpired(TaskError):
 
     expired_at: datetime | None = None
 
-    def __str__(self) -> str:
+    def _sentence(self) -> str:
         when = f" on {self.expired_at:%Y-%m-%d %H:%M} UTC" if self.expired_at else ""
         return f"task {self.task_id} expired{when}: the service keeps results for 14 days"
 
@@ -370,7 +379,7 @@ class TaskExpired(TaskError):
 class TaskNotFound(TaskError):
     """The service does not know the task."""
 
-    def __str__(self) -> str:
+    def _sentence(self) -> str:
         return f"the service does not know task {self.task_id}: check the id and the account"
 
 
@@ -384,7 +393,7 @@ class WatchTimeout(TaskError, TimeoutError):
 
     timeout: timedelta | None = None
 
-    def __str__(self) -> str:
+    def _sentence(self) -> str:
         waited = f" after {self.timeout.total_seconds():g} s" if self.timeout is not None else ""
         return f"task {self.task_id} was not complete{waited}; it goes on and can be re-attached"
 
@@ -399,7 +408,7 @@ class SessionClosed(SunoError, RuntimeError):
 
     task_id: str | None = None
 
-    def __str__(self) -> str:
+    def _sentence(self) -> str:
         task = f"; task {self.task_id} goes on and can be re-attached" if self.task_id else ""
         return f"the session is closed{task}"
 
@@ -427,6 +436,13 @@ def _advice(error: ApiError) -> str:
         waited = error.retry_after
         advice += " later" if waited is None else f" in {waited.total_seconds():g} s"
     return advice and f"; {advice}"
+
+
+def one_line(text: str) -> str:
+    """Escape what could move a cursor, talk to a terminal, or begin another line of a log."""
+    if text.isprintable():
+        return text
+    return "".join(ch if ch.isprintable() else ch.encode("unicode_escape").decode() for ch in text)
 
 
 def _sent(cause: BaseException) -> BaseException:

@@ -17,7 +17,7 @@ from suno_async.agenda import Agenda
 from suno_async.answers import Answers, Looks, surprise
 from suno_async.cadence import LEAST_GAP_S
 from suno_async.clock import Clock, Timer
-from suno_async.errors import SunoError
+from suno_async.errors import SunoError, one_line
 from suno_async.limits import AccountLimits
 from suno_async.observe import Counts
 from suno_async.owner import LAST_WAIT_S
@@ -211,7 +211,7 @@ class Pollers:
             if not poller.cancelled() and (error := poller.exception()) is not None:
                 watch.misses += 1
                 gap_s = self._policy.wait_s(watch.misses)
-                _log.error("a poll of task %s broke", watch.task_id, exc_info=error)
+                _log.error("a poll of task %s broke", one_line(watch.task_id), exc_info=error)
             if watch.wanted and not self._closed:
                 self._agenda.put_sooner(watch, gap_s, now_s)
             else:

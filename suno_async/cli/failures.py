@@ -196,4 +196,5 @@ def tell(entry: Entry) -> str:
     problem = entry.problem or entry.doubt or ""
     names = dict.fromkeys(name for name in (entry.source, entry.title) if name not in problem)
     text = ": ".join(printable(part) for part in (*names, problem))
-    return text if not entry.task_id or entry.task_id in text else f"{text} (task {entry.task_id})"
+    task_id = printable(entry.task_id or "")
+    return text if not task_id or task_id in text else f"{text} (task {task_id})"

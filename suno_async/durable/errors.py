@@ -21,7 +21,7 @@ class JobConflict(SunoError):
     stored: str
     given: str
 
-    def __str__(self) -> str:
+    def _sentence(self) -> str:
         return (
             f"the key {self.key!r} belongs to a job that asks for something else: "
             f"it has {self.stored}, and {self.given} was given"
@@ -38,7 +38,7 @@ class JobNotFound(SunoError):
 
     key: str
 
-    def __str__(self) -> str:
+    def _sentence(self) -> str:
         return f"there is no job {self.key!r}"
 
 
@@ -56,7 +56,7 @@ class JobUndecidable(SunoError):
     state: str
     decision: str
 
-    def __str__(self) -> str:
+    def _sentence(self) -> str:
         return (
             f"{self.decision} does not fit job {self.key!r}, which is {self.state}: "
             "decisions are for jobs that are uncertain or abandoned, and to submit or adopt also "
@@ -74,7 +74,7 @@ class JobCancelled(SunoError):
 
     key: str
 
-    def __str__(self) -> str:
+    def _sentence(self) -> str:
         return f"job {self.key!r} was cancelled before it was sent; nothing was charged for it"
 
 
@@ -92,7 +92,7 @@ class JobTimeout(SunoError, TimeoutError):
     state: str
     timeout: timedelta
 
-    def __str__(self) -> str:
+    def _sentence(self) -> str:
         waited = f"{self.timeout.total_seconds():g} s"
         return f"job {self.key!r} is {self.state} after {waited}; it goes on"
 
@@ -107,7 +107,7 @@ class DatabaseFailed(SunoError):
 
     reason: str
 
-    def __str__(self) -> str:
+    def _sentence(self) -> str:
         return f"the jobs' database failed: {self.reason}"
 
 
@@ -121,5 +121,5 @@ class WorkerRefused(SunoError, RuntimeError):
 
     reason: str
 
-    def __str__(self) -> str:
+    def _sentence(self) -> str:
         return self.reason

@@ -22,7 +22,7 @@ from suno_async.durable.records import write_error
 from suno_async.durable.rows import announce, change, locked_row, with_task
 from suno_async.durable.tables import hints, jobs, sends
 from suno_async.durable.values import JobState
-from suno_async.errors import SubmissionUncertain, SunoError
+from suno_async.errors import SubmissionUncertain, SunoError, one_line
 from suno_async.models import AddInstrumentalRequest, CallbackNotice
 from suno_async.storage import from_json, to_json
 
@@ -261,12 +261,11 @@ class Sends:
         if row.task_id is not None or row.token != token:
             others = with_task(row, task_id)
             if others != row.other_tasks:
-                _log.warning(
-                    "job %r has made another task: %s", row.key, task_id, extra={"task_id": task_id}
-                )
+                another = "job %r has made another task: %s"
+                _log.warning(another, row.key, one_line(task_id), extra={"task_id": task_id})
                 change(connection, row.key, other_tasks=others)
             return
-        _log.info("job %r: task %s", row.key, task_id, extra={"task_id": task_id})
+        _log.info("job %r: task %s", row.key, one_line(task_id), extra={"task_id": task_id})
         connection.execute(sends.update().where(sends.c.token == token).values(uncertain=False))
         change(
             connection,

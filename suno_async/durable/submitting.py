@@ -29,6 +29,7 @@ from suno_async.errors import (
     SourceUnavailable,
     SubmissionUncertain,
     SunoError,
+    one_line,
 )
 from suno_async.models import AddInstrumentalRequest
 from suno_async.observe import Accepted, Found, Observation
@@ -101,7 +102,7 @@ class Submitting:
             _log.warning(
                 "job %r has made task %s, which could not be recorded: adopt it",
                 key,
-                task_id,
+                one_line(task_id),
                 extra={"task_id": task_id},
             )
 

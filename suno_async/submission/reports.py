@@ -3,7 +3,7 @@
 import logging
 from datetime import datetime
 
-from suno_async.errors import ApiError, SubmissionUncertain, SunoError
+from suno_async.errors import ApiError, SubmissionUncertain, SunoError, one_line
 from suno_async.models import AddInstrumentalRequest
 from suno_async.observe import Accepted, Counts, Found, Observers, Refused, Sent, Uncertain
 from suno_async.verdict import Verdict
@@ -46,8 +46,9 @@ class Reports:
         how = "a callback proved the submission of" if by_callback else "submitted"
         level = logging.INFO if awaited else logging.WARNING
         alone = "" if awaited else ", for which nobody waits"
+        shown = one_line(task_id)
         about = {"task_id": task_id, "attempt": attempt}
-        _log.log(level, "%s %r: task %s%s", how, request.title, task_id, alone, extra=about)
+        _log.log(level, "%s %r: task %s%s", how, request.title, shown, alone, extra=about)
         self._counts.accepted += 1
         self._counts.found += by_callback
         if self._observers:
@@ -57,8 +58,8 @@ class Reports:
     @staticmethod
     def unclaimed(request: AddInstrumentalRequest, task_id: str) -> None:
         """Tell of a task whose caller was cancelled in the moment in which it was there."""
-        about = {"task_id": task_id}
-        _log.warning("nobody waits any more for %r: task %s", request.title, task_id, extra=about)
+        about, shown = {"task_id": task_id}, one_line(task_id)
+        _log.warning("nobody waits any more for %r: task %s", request.title, shown, extra=about)
 
     @staticmethod
     def abandoned(request: AddInstrumentalRequest) -> None:
@@ -111,13 +112,14 @@ class Reports:
     @staticmethod
     def hook_failed(task_id: str, error: BaseException) -> None:
         """Tell that `on_submitted` failed for a task whose caller is gone."""
-        about = {"task_id": task_id}
-        _log.error("on_submitted failed for task %s", task_id, exc_info=error, extra=about)
+        about, shown = {"task_id": task_id}, one_line(task_id)
+        _log.error("on_submitted failed for task %s", shown, exc_info=error, extra=about)
 
     @staticmethod
     def hook_cut_off(task_id: str) -> None:
         """Tell that `on_submitted` had no time to end."""
-        _log.warning("on_submitted was cut off for task %s", task_id, extra={"task_id": task_id})
+        about, shown = {"task_id": task_id}, one_line(task_id)
+        _log.warning("on_submitted was cut off for task %s", shown, extra=about)
 
     @staticmethod
     def broke(error: BaseException) -> None:
