@@ -1,5 +1,6 @@
 """Songs from the real service: one from options, or many from a manifest."""
 
+import shlex
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +14,7 @@ from suno_async.cli.failures import Complaint, complain, ending_clearly, printab
 from suno_async.cli.manifest import Problem, Row, read_manifest
 from suno_async.cli.numbering import Numbered, RunRow, number_rows
 from suno_async.cli.run_folder import RunFolder
-from suno_async.cli.service import Service
+from suno_async.cli.service import Service, may_get_key
 from suno_async.cli.song_run import Options, SongRun, open_folder
 from suno_async.cli.songs import check_defaults, make_song
 from suno_async.cli.stems import Stem, check_stem, stem_path
@@ -65,8 +66,22 @@ def resume(out: Path, service: Service, options: Options) -> None:
     with ending_clearly(Board()):
         folder = open_folder(out)
         stored = folder.db.settings()
-        service = evolve(service, base_url=service.base_url or stored.base_url)
+        service = evolve(service, base_url=service.base_url or _address(out, stored.base_url))
     SongRun(folder, service, options).perform(lambda known: Numbered(tuple(known)))
+
+
+def _address(out: Path, stored: str | None) -> str | None:
+    """Give the address that a folder has, unless it could be one to which somebody lures the key.
+
+    Raises:
+        Complaint: It could.
+    """
+    if stored is None or may_get_key(stored):
+        return stored
+    raise Complaint(
+        f"{out} would have your key sent to {stored}, and may be somebody else's folder: if that "
+        f"is right, give --base-url {shlex.quote(stored)}"
+    )
 
 
 def _remembering(known: list[RunRow]) -> Callable[[Path], Stem]:

@@ -5,7 +5,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from attrs import asdict, frozen
 from cattrs.preconf.json import JsonConverter, make_converter
@@ -109,7 +109,9 @@ class RunDb:
         """
         with self._connected() as connection:
             found = connection.execute("SELECT task_id, letter, file FROM cli_saved").fetchall()
-        return {(task_id, letter): name for task_id, letter, name in found}
+        # a folder may come from somebody else: a file of another folder would be tagged
+        plain = [each for each in found if PurePath(each[2]).name == each[2]]
+        return {(task_id, letter): name for task_id, letter, name in plain}
 
     def note_saved(self, task_id: str, letter: str, name: str) -> None:
         """Note the file that a track is saved in.

@@ -17,13 +17,18 @@ class RunRest:
 
     Args:
         out: Its folder.
+        base_url: The service, when the folder's word is not enough for it to get the key.
     """
 
     out: Path
+    base_url: str | None = None
 
     def __call__(self, board: Board) -> Sequence[str]:
         """Say what is not finished, and which rows have to be decided about."""
-        resume = shlex.join(["suno-async", "resume", str(self.out)])
+        words = ["suno-async", "resume", str(self.out)]
+        if self.base_url is not None:
+            words += ["--base-url", self.base_url]
+        resume = shlex.join(words)
         lines: list[str] = []
         left = sum(_goes_on(entry) for entry in board.entries)
         if left and board.began:

@@ -119,6 +119,11 @@ def is_this_machine(url: str) -> bool:
         return False
 
 
+def may_get_key(stored: str | None) -> bool:
+    """Tell whether the key may go to the address that a folder has, if nobody else names it."""
+    return stored is None or stored == DEMO or is_this_machine(stored)
+
+
 async def _balance(session: SunoSession) -> float | None:
     try:
         return await session.credits()

@@ -25,7 +25,7 @@ from suno_async.cli.run_db import RunDb, Settings
 from suno_async.cli.run_folder import RunFolder
 from suno_async.cli.run_rest import RunRest
 from suno_async.cli.saving import Saving
-from suno_async.cli.service import SongService, last_balance
+from suno_async.cli.service import SongService, last_balance, may_get_key
 from suno_async.durable import DurableSuno, Job, JobState
 
 _NAMED = 10
@@ -255,7 +255,10 @@ class SongRun:
     def _rest(self, board: Board) -> Sequence[str]:
         """Say how the run goes on, once."""
         told, self._told = self._told, True
-        return [] if told else RunRest(self.folder.out)(board)
+        if told:
+            return []
+        url = self.service.base_url
+        return RunRest(self.folder.out, None if may_get_key(url) else url)(board)
 
     def _learn_price(self, before: set[str | None], settings: Settings) -> None:
         """Keep what a song has cost, if no refund blurs it."""
