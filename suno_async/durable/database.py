@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import backoff
 import psycopg
@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy import event, exc
 
 from suno_async.durable.errors import DatabaseFailed
+from suno_async.durable.pickles import refuse_pickles
 from suno_async.durable.sqlite import SqliteConnection
 from suno_async.durable.tables import SCHEMA, VERSION, about, metadata
 from suno_async.errors import InvalidRequest, SessionClosed
@@ -314,11 +315,14 @@ def patient_engine(url: sa.URL, gives_up: Callable[[], bool]) -> sa.Engine:
     def connect(dialect: sa.Dialect, _: object, args: Any, named: Any) -> Any:
         while True:
             try:
-                return dialect.connect(*args, **named)
+                connection = dialect.connect(*args, **named)
             except psycopg.OperationalError:
                 if gives_up():
                     raise
                 time.sleep(_RECONNECT_S)
+            else:
+                refuse_pickles(cast("psycopg.Connection[Any]", connection))
+                return connection
 
     _close_late(engine, gives_up)
     return engine

@@ -21,7 +21,7 @@ from suno_async.durable.dispatch import (
     keep_quiet,
 )
 from suno_async.durable.errors import JobNotFound, WorkerRefused
-from suno_async.durable.sqlite import SqliteConnection
+from suno_async.durable.sqlite import DbosConnection
 from suno_async.durable.tables import SCHEMA
 
 Run = Callable[[str], Coroutine[Any, Any, None]]
@@ -128,7 +128,7 @@ class Engine:
             "notification_listener_polling_interval_sec": 0.1,
         }
         if self._url.get_backend_name() == "sqlite":
-            config["db_engine_kwargs"] = {"connect_args": {"factory": SqliteConnection}}
+            config["db_engine_kwargs"] = {"connect_args": {"factory": DbosConnection}}
         else:
             self._pool = patient_engine(self._url, lambda: self._closing)
             config["system_database_engine"] = self._pool

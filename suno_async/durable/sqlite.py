@@ -7,6 +7,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import event
 
+from suno_async.durable.pickles import text_of
+
 # from which on it knows 'subsec'; Debian 12 has 3.40
 _KNOWS_SUBSEC = (3, 42)
 # as DBOS sets it for connections that it makes itself
@@ -26,6 +28,14 @@ class SqliteConnection(sqlite3.Connection):
             self.create_function("unixepoch", 1, _unixepoch)
 
 
+class DbosConnection(SqliteConnection):
+    """A connection of DBOS's, through which it gets no pickle."""
+
+    def __init__(self, *args: Any, **named: Any) -> None:
+        super().__init__(*args, **named)
+        self.text_factory = text_of
+
+
 def _unixepoch(modifier: str) -> float:
     """Tell the time as SQLite does since 3.42: in seconds, cut off after milliseconds."""
     if modifier != "subsec":
@@ -39,7 +49,7 @@ def dbos_engine(url: sa.URL) -> sa.Engine:
     Args:
         url: Of SQLite.
     """
-    engine = sa.create_engine(url, connect_args={"factory": SqliteConnection})
+    engine = sa.create_engine(url, connect_args={"factory": DbosConnection})
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _: object) -> None:
