@@ -30,6 +30,9 @@ COLUMNS = (
 )
 # as in the page's export of marks: page/assets/marks.js
 FORMULA = re.compile(r"^[\s\0\uFEFF]*[=+\-@\uFF1D\uFF0B\uFF0D\uFF20]|^[\t\r\n]")
+# where semicolons part cells, as in half of Europe, text brings further cells and lines along
+GAP = re.compile(r"[\s;\0\uFEFF]+")
+_ENDS_A_CELL = re.compile(r"[;\t\r\n]")
 _QUOTED = re.compile(r"[\",;\t\r\n]|^'|^\s|\s$")
 # what no workbook can hold, and many readers of CSV stumble over
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
@@ -51,7 +54,8 @@ def write_tracks(board: Board, out: Path) -> None:
 def tracks_csv(board: Board, out: Path) -> str:
     """List all files of a run, one a line, and the rows that have none.
 
-    Text that a spreadsheet would take for a formula begins with an apostrophe.
+    Text that a spreadsheet would take for a formula begins with an apostrophe, also where it would
+    take a part of a text for a cell.
 
     Args:
         board: The rows.
@@ -81,8 +85,16 @@ def _safe(value: object) -> str:
     text = "" if value is None else str(value)
     if FORMULA.match(text):
         text = f"'{text}"
+    text = GAP.sub(_disarmed, text)
     text = _CONTROLS.sub("\ufffd", text)
     return text if len(text) <= _LONGEST_CELL else f"{text[: _LONGEST_CELL - 1]}…"
+
+
+def _disarmed(gap: "re.Match[str]") -> str:
+    """Put an apostrophe between the end of what may be a cell and what may be a formula."""
+    behind = gap.string[gap.end() : gap.end() + 1]
+    is_formula = _ENDS_A_CELL.search(gap[0]) and FORMULA.match(behind)
+    return f"{gap[0]}'" if is_formula else gap[0]
 
 
 def _further(rows: Iterable[Mapping[str, str]]) -> dict[str, str]:

@@ -15,7 +15,15 @@ from suno_async.cli import page
 from suno_async.cli.board import Board, Entry, SavedTrack, State
 from suno_async.cli.manifest import read_manifest
 from suno_async.cli.songs import make_song
-from suno_async.cli.tracks_table import COLUMNS, FORMULA, NAME, cell, tracks_csv, write_tracks
+from suno_async.cli.tracks_table import (
+    COLUMNS,
+    FORMULA,
+    GAP,
+    NAME,
+    cell,
+    tracks_csv,
+    write_tracks,
+)
 
 openpyxl: Any = pytest.importorskip("openpyxl", reason="the extra `cli` brings it")
 
@@ -142,8 +150,6 @@ FORMULAS = (
     "+1",
     "-1",
     "@SUM(1)",
-    "\t=1",
-    "\r=1",
     "\n",
     "  =1",
     "\u3000=1",
@@ -165,6 +171,26 @@ def test_no_cell_is_a_formula(text: str) -> None:
     assert cells == [f"'{text}"] * 4
 
 
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("\t=1", "'\t'=1"),
+        ("\r=1", "'\r'=1"),
+        ("a;=cmd|' /C calc'!A0;b", "a;'=cmd|' /C calc'!A0;b"),
+        ("rock; -drums", "rock; '-drums"),
+        ("a\n=1+1;", "a\n'=1+1;"),
+        ("a\tb\t@SUM(1)", "a\tb\t'@SUM(1)"),
+    ],
+)
+def test_no_part_of_a_cell_is_a_formula(text: str, written: str) -> None:
+    """A spreadsheet that takes semicolons or tabs for the end of a cell calculates nothing."""
+    (row,) = read(tracks_csv(Board([Entry(text)]), OUT))
+    assert row["title"] == written
+    line = f"1,{cell(text)},x"
+    parts = [part for each in line.splitlines() for part in re.split("[;\t]", each)]
+    assert not any(FORMULA.match(part) for part in parts)
+
+
 @pytest.mark.parametrize("text", PLAIN)
 def test_all_else_comes_back_as_it_was(text: str) -> None:
     """Commas, quotation marks, lines and spaces are the cell's own."""
@@ -180,12 +206,13 @@ def test_a_title_in_front_of_the_number_is_no_formula() -> None:
 
 
 def test_the_pages_export_has_the_same_rules() -> None:
-    """What counts as a formula is told by one pattern, written in two languages."""
+    """What counts as a formula is told by the same patterns, written in two languages."""
     script = Path(str(page.__file__)).parent / "assets" / "marks.js"
     text = script.read_text(encoding="utf-8")
-    written = re.search(r"^const FORMULA = /(.*)/;$", text, re.MULTILINE)
-    assert written is not None
-    assert written[1] == FORMULA.pattern
+    for name, pattern in (("FORMULA", FORMULA), ("GAP", GAP)):
+        written = re.search(rf"^const {name} = /(.*)/g?;$", text, re.MULTILINE)
+        assert written is not None
+        assert written[1] == pattern.pattern
 
 
 def test_a_cell_is_no_longer_than_a_spreadsheet_takes() -> None:

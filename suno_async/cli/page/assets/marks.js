@@ -38,10 +38,14 @@ function warn(text) {
 
 const FORMULA = /^[\s\0\uFEFF]*[=+\-@\uFF1D\uFF0B\uFF0D\uFF20]|^[\t\r\n]/;
 
+const GAP = /[\s;\0\uFEFF]+/g;
+
 // A spreadsheet takes for a formula what begins like one: an apostrophe makes it text.
 function cell(value) {
   const text = String(value ?? "");
-  const safe = FORMULA.test(text) ? `'${text}` : text;
+  // where semicolons part cells, text brings further cells and lines along
+  const safe = (FORMULA.test(text) ? `'${text}` : text).replace(GAP, (gap, at, whole) =>
+    /[;\t\r\n]/.test(gap) && FORMULA.test(whole.charAt(at + gap.length)) ? `${gap}'` : gap);
   return /[",;\t\r\n]|^'|^\s|\s$/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
 }
 
