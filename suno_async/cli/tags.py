@@ -6,9 +6,12 @@ They are written by mutagen, where it is installed.
 """
 
 import shutil
+import zlib
 from base64 import b64encode
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +98,7 @@ def is_tagged(path: Path, task_id: str) -> bool:
     """Tell whether a file bears the tags of a task; one that cannot be read does not."""
     from mutagen import File
 
+    _leave_packed()
     try:
         audio = File(path)
     except Exception:  # noqa: BLE001 - a broken file surprises mutagen in many ways
@@ -107,11 +111,29 @@ def is_tagged(path: Path, task_id: str) -> bool:
     return False
 
 
+class _Packed:
+    """Stands for zlib in mutagen, which would unpack a frame of some kilobytes to gigabytes."""
+
+    error = zlib.error
+
+    @staticmethod
+    def decompress(_: bytes) -> bytes:
+        """Unpack nothing: mutagen keeps the frame as it is."""
+        raise NotImplementedError
+
+
+@cache
+def _leave_packed() -> None:
+    frames: Any = import_module("mutagen.id3._frames")
+    frames.zlib = _Packed
+
+
 class _NotTagged(Exception):
     """The copy is given up."""
 
 
 def _write(write: Callable[[Path, _Tags], None], copy: Path, tags: _Tags) -> None:
+    _leave_packed()
     kind = audio_ending(_head(copy))
     try:
         write(copy, tags)
