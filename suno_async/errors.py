@@ -1,6 +1,6 @@
 """What can go wrong, as a tree of exceptions that carry what a caller needs to act on."""
 
-import pickle
+import pickle  # nosec B403 # of what was pickled here
 from collections.abc import Mapping
 from contextlib import suppress
 from copy import deepcopy
@@ -451,7 +451,7 @@ def _sent(cause: BaseException) -> BaseException:
         return cause
     if type(cause).__module__ == "builtins":
         with suppress(Exception):  # what it holds may be anybody's
-            again = pickle.loads(pickle.dumps(cause))  # noqa: S301 - made here
+            again = pickle.loads(pickle.dumps(cause))  # noqa: S301 # nosec B301 # made here
             if type(again) is type(cause):
                 return cause
     return UnexpectedError(f"{type(cause).__name__}: {_said(cause)}")

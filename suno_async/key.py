@@ -203,7 +203,7 @@ def _everything(error: BaseException) -> str:
     for write in (str, repr):
         try:
             texts.append(write(error))
-        except Exception:  # noqa: BLE001, S112 - another library's method, or a caller's
+        except Exception:  # noqa: BLE001, S112 # nosec B112 # somebody else's method
             continue
     return " ".join(texts)
 

@@ -80,7 +80,7 @@ async def _suno_receiver(
 
     from suno_async import CallbackReceiver
 
-    usual = {"secret": "the secret of the tests"}
+    usual = {"secret": "the secret of the tests"}  # nosec B105 # for tests alone
     listener = socket.create_server(("127.0.0.1", 0))  # so that its port is known before
     url = f"http://127.0.0.1:{listener.getsockname()[1]}/suno"
     receiver = CallbackReceiver(url, **{**usual, **_marked(request, "suno_receiver")})

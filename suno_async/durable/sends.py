@@ -205,7 +205,7 @@ class Sends:
 
         def give_back(connection: sa.Connection) -> None:
             if (row := self._unsettled(connection, claim)) is not None:
-                waiting = {"state": JobState.WAITING, "token": None, "settled_s": None}
+                waiting = {"state": JobState.WAITING, "token": None, "settled_s": None}  # nosec B105 # none
                 attempt = row.attempt + (row.state == JobState.UNCERTAIN)
                 change(connection, claim.key, attempt=attempt, **waiting, **write_error(None))
                 if attempt != row.attempt:

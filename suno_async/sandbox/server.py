@@ -96,7 +96,7 @@ class Sandbox:
         self.api_key = api_key
         self.clock = clock
         self._ledger = Ledger(credits, clock.monotonic)
-        self._faults = FaultBoard(random.Random(f"{seed}/faults"))
+        self._faults = FaultBoard(random.Random(f"{seed}/faults"))  # nosec B311 # repeatable
         self._activity = Activity(clock)
         self._courier = Courier(
             clock,

@@ -77,7 +77,7 @@ class Service:
             else SlidingWindow(*rules.submissions_per_window)
         )
         self._poll_windows: dict[str, SlidingWindow] = {}
-        self._answers_rng = random.Random(f"{rules.seed}/answers")
+        self._answers_rng = random.Random(f"{rules.seed}/answers")  # nosec B311 # repeatable
         self._created = 0
 
     async def submit(self, request: Mapping[str, object]) -> SandboxTask:
@@ -103,7 +103,7 @@ class Service:
 
     def _create(self, request: Mapping[str, object], stem: Stem) -> SandboxTask:
         script = self.scripts.popleft() if self.scripts else TaskScript()
-        rng = random.Random(f"{self.rules.seed}/{self._created}")
+        rng = random.Random(f"{self.rules.seed}/{self._created}")  # nosec B311 # repeatable
         self._created += 1
         task_id = f"{rng.getrandbits(128):032x}"
         moments, error_code, error_message = self._course(script, stem, rng)

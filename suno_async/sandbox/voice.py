@@ -27,7 +27,7 @@ def sing(seconds: float, *, sample_rate: int = 22_050, seed: int = 0) -> bytes:
     frames = round(seconds * sample_rate)
     if frames < 1:
         raise ValueError(f"seconds: must make at least one frame, got {seconds}")
-    rng = random.Random(seed)
+    rng = random.Random(seed)  # nosec B311 # repeatable
     samples = array("h")
     degree = rng.randrange(3)
     while len(samples) < frames:
