@@ -110,7 +110,7 @@ class RunDb:
         with self._connected() as connection:
             found = connection.execute("SELECT task_id, letter, file FROM cli_saved").fetchall()
         # a folder may come from somebody else: a file of another folder would be tagged
-        plain = [each for each in found if PurePath(each[2]).name == each[2]]
+        plain = [each for each in found if each[2] == PurePath(each[2]).name != ".."]
         return {(task_id, letter): name for task_id, letter, name in plain}
 
     def note_saved(self, task_id: str, letter: str, name: str) -> None:
