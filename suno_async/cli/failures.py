@@ -127,6 +127,8 @@ class FetchRest:
             moment = board.first_submitted_at.astimezone(UTC)
             words += ["--submitted-at", f"{moment:%Y-%m-%dT%H:%M:%SZ}"]
         ids = [entry.task_id for entry in behind if entry.task_id]
+        if any(task_id.startswith("-") for task_id in ids):
+            words.append("--")
         tasks = "1 task is" if len(behind) == 1 else f"{len(behind)} tasks are"
         said = f"{tasks} paid for and not on disk; the service keeps results for 14 days. "
         return [f"{said}Fetch with:", f"  {shlex.join([*words, *ids])}"]

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +19,8 @@ from suno_async import (
     WatchTimeout,
     durable,
 )
+from suno_async.cli.board import Board, Entry, State
+from suno_async.cli.failures import FetchRest
 from suno_async.sandbox import Call, EnvelopeError, Html200, Reply, Sandbox, TaskScript
 from tests.world import EAGER, World, session_for, song
 
@@ -154,3 +157,11 @@ def test_a_track_shows_no_controls() -> None:
 def test_a_session_shows_no_controls() -> None:
     """Nor does a session's."""
     assert repr(SunoSession("a-key")).isprintable()
+
+
+def test_an_id_is_no_option_of_a_command() -> None:
+    """Nor anything for a shell, in the command that is printed to go on with."""
+    ids = "--base-url=http://evil.test", "$(rm -rf ~)", "a; b"
+    board = Board([Entry("x", task_id=task_id, state=State.FAILED) for task_id in ids])
+    (_, command) = FetchRest(Path("music"))(board)
+    assert command.endswith(" -- --base-url=http://evil.test '$(rm -rf ~)' 'a; b'")
