@@ -13,6 +13,7 @@ BENCHMARKS = {
     "paid_call": "lost, doubled and hung submissions of random programs",
     "durable": "jobs that outlive kills, stops, outages and full disks, and what they cost",
     "command": "the command killed, hung up, unread and cut off in the middle of a batch",
+    "soak": "everything at once for hours, killed, stopped and under faults",
     "startup": "import time beyond the dependencies' own",
 }
 
