@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import typer
@@ -10,6 +11,12 @@ from attrs import frozen
 from suno_async.cli.config import KEY, Config
 from suno_async.cli.failures import Complaint
 from suno_async.cli.values import Kind, described, kinds_of
+
+# what a file that may have come with a folder does not decide: what is paid for unasked, and which
+# other files are written to
+_CHOSEN_ONLY = frozenset(
+    {"log", "yes", "confirm_above", "retry_uncertain", "retry_failed", "abandon", "adopt"}
+)
 
 
 @frozen
@@ -102,6 +109,10 @@ class _Checked:
         return {options[key].parameter.name: value for key, value in values.items()}
 
     def _check_value(self, key: str, value: Any, option: _Option, table: str) -> None:
+        if not self._config.chosen and _needs_choice(key, value):
+            path = self._config.path
+            rule = f"may have come with this folder: if it is right, give --config {path}"
+            raise self._complaint(table, key, rule)
         kind, parameter = option.kind, option.parameter
         values = value if parameter.multiple and isinstance(value, list) else [value]
         for each in values:
@@ -115,6 +126,13 @@ class _Checked:
 
     def _complaint(self, table: str, key: str, rule: str) -> Complaint:
         return Complaint(f"{self._config.path}: {table}{key}: {rule}")
+
+
+def _needs_choice(key: str, value: object) -> bool:
+    """Tell whether a file has to be chosen to set an option to a value."""
+    if key != "out":
+        return key in _CHOSEN_ONLY
+    return isinstance(value, str) and (Path(value).is_absolute() or ".." in Path(value).parts)
 
 
 def _options(command: Any) -> _Options:

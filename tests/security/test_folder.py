@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from typer.testing import CliRunner
 
 from suno_async import InvalidRequest, SunoError, TaskDetails, from_json
+from suno_async.cli.app import app
 from suno_async.cli.board import Board, Entry, State
 from suno_async.cli.failures import Complaint
 from suno_async.cli.generate import resume
@@ -163,6 +165,33 @@ def test_tables_of_others_are_no_code(tmp_path: Path) -> None:
             connection.execute("INSERT OR REPLACE INTO cli_settings VALUES (?, ?)", row)
     connection.close()
     assert RunDb(tmp_path).settings() == Settings(title=["x"])  # type: ignore[arg-type]
+
+
+SET = {
+    "log": ('log = "log.txt"', ["credits"]),
+    "no question": ("[generate]\nyes = true", ["generate"]),
+    "no question below": ("confirm_above = 9999", ["resume"]),
+    "paid again": ("[resume]\nretry_uncertain = true", ["resume"]),
+    "another folder": ('out = "/var/www"', ["generate"]),
+    "a folder above": ('[generate]\nout = "../elsewhere"', ["generate"]),
+    "the address": ('base_url = "http://collects-keys.test"', ["credits"]),
+}
+
+
+@pytest.mark.parametrize("which", SET)
+def test_a_configuration_that_came_along_decides_little(
+    which: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not what is paid unasked, not who gets the key, and no file outside of its folder."""
+    text, words = SET[which]
+    (tmp_path / "suno-async.toml").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("APIKLEY_API_KEY", "a-key")
+    monkeypatch.delenv("APIKLEY_BASE_URL", raising=False)
+    ended = CliRunner().invoke(app, words)
+    assert ended.exit_code == 2
+    assert "may have come with this folder: if" in ended.output
+    assert [path.name for path in tmp_path.iterdir()] == ["suno-async.toml"]
 
 
 # --- JSON -----------------------------------------------------------------------------------------

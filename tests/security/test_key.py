@@ -30,6 +30,7 @@ from suno_async.durable import JobState
 from suno_async.sandbox import Call, EnvelopeError, HttpError, Reply, Sandbox
 from tests.callbacks.hosting import callback, listener, post, uvicorn_server
 from tests.cli.command import Command
+from tests.cli.preloaded import Server
 from tests.durable.using import becomes, tables, working
 from tests.telemetry.exported import Exported
 from tests.world import EAGER, song, tcp_service, until
@@ -97,7 +98,7 @@ async def test_a_run_leaves_it_nowhere(knowing: Sandbox, tmp_path: Path) -> None
     )
     for fault in ("another code", "a broken frame"):
         knowing.inject(Call.SUBMIT, FAULTS[fault])
-    command = Command(tmp_path, knowing)
+    command = Command(tmp_path, knowing, Server())
     words = ("--log", "log.txt", "generate", *command.service, "--manifest", "songs.csv")
     ended = await command.run(*words, "--yes")
     assert ended.status == 1
