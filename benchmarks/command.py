@@ -20,7 +20,7 @@ from benchmarks import report
 from benchmarks.command_batch import STRIKES, Batch
 from suno_async.sandbox import Sandbox, Timings
 from tests.cli.albums import mixed_rows, write_album
-from tests.cli.network import line_to
+from tests.line import line_to
 
 _GOOD = 35
 _EQUAL = 3

@@ -24,7 +24,7 @@ from tests.cli.albums import (
     manifest_rows,
     table,
 )
-from tests.cli.network import Line
+from tests.line import Line
 
 _CALL = "from suno_async.cli import main; main()"
 _LIMIT_S = 180.0

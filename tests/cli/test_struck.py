@@ -12,9 +12,9 @@ import pytest
 
 from benchmarks.command_batch import Batch, Moment, Start, cut_off, hung_up, killed, unread
 from suno_async.sandbox import Sandbox, Timings
+from tests.line import line_to
 
 from .albums import audio, good_rows, write_album
-from .network import line_to
 from .preloaded import Call, Forked, Server
 
 ROWS = 6

@@ -4,17 +4,16 @@ import asyncio
 import re
 import ssl
 from base64 import b64encode
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
 import trustme
 from attrs import define, field
 
+from tests.line import relay
 from tests.world import EAGER, RawService, tcp_service
-
-Relay = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 # a session's settings under which it repeats at once, with no window in the way
 QUICK: dict[str, Any] = {"retry": EAGER, "submissions_per_window": (1000, 0.001)}
@@ -39,31 +38,6 @@ class Authority:
         return context
 
 
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with suppress(OSError):
-        while chunk := await reader.read(65536):
-            writer.write(chunk)
-            await writer.drain()
-    with suppress(OSError):
-        writer.close()
-
-
-async def _relay(
-    reader: asyncio.StreamReader,
-    writer: asyncio.StreamWriter,
-    host: str,
-    port: int,
-    first: bytes = b"",
-) -> None:
-    """Pass bytes on in both directions until both sides have ended."""
-    there, to_there = await asyncio.open_connection(host, port)
-    to_there.write(first)
-    try:
-        await asyncio.gather(_pump(reader, to_there), _pump(there, writer))
-    finally:
-        to_there.close()
-
-
 @asynccontextmanager
 async def tls_front(
     base_url: str, context: ssl.SSLContext, host: str = "127.0.0.1"
@@ -75,7 +49,7 @@ async def tls_front(
     to = behind.hostname, behind.port
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await _relay(reader, writer, *to)
+        await relay(reader, writer, *to)
 
     async with tcp_service(serve, host=host, tls=context) as service:
         yield service
@@ -151,7 +125,7 @@ class Proxy:
             writer.transport.abort()
             return
         host = host.strip("[]")
-        await _relay(reader, writer, self.names.get(host, host), int(port))
+        await relay(reader, writer, self.names.get(host, host), int(port))
 
     async def _pass_on(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, head: str, target: str
@@ -163,7 +137,7 @@ class Proxy:
         head = head.replace(target, path, 1)
         head = re.sub(r"(?im)^proxy-.*\r\n", "", head)
         head = head.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n")
-        await _relay(reader, writer, self.names.get(host, host), to.port or 80, first=head.encode())
+        await relay(reader, writer, self.names.get(host, host), to.port or 80, first=head.encode())
 
 
 @asynccontextmanager
