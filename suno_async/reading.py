@@ -1,7 +1,9 @@
 """What comes of an HTTP answer: bounded, unpacked, and what a broken frame holds back."""
 
+import asyncio
 import zlib
-from typing import cast
+from types import TracebackType
+from typing import Self, cast
 
 import aiohttp
 
@@ -68,3 +70,45 @@ def _inflated(body: bytes, wbits: int) -> bytes:
         return b""
     # without a frame much inflates to nonsense, but not to its end
     return inflated if wbits > 0 or inflater.eof else b""
+
+
+class StallLimit:
+    """Raises TimeoutError in its block when the other side takes too long over its turn.
+
+    Bytes that drip do not prolong a turn, as they do a time-out of a socket's silence.
+
+    Args:
+        seconds: How long a turn may take.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._limit = asyncio.timeout(None)
+        self._entered = False
+
+    async def __aenter__(self) -> Self:
+        await self._limit.__aenter__()
+        self._entered = True
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._entered = False
+        await self._limit.__aexit__(kind, error, trace)
+
+    def begin(self) -> None:
+        """Take note that it is the other side's turn from now on."""
+        self._set(asyncio.get_running_loop().time() + self._seconds)
+
+    def end(self) -> None:
+        """Take note that it is our turn, which may take as long as it likes."""
+        self._set(None)
+
+    def _set(self, due_s: float | None) -> None:
+        # a body may still be written when its answer has come already
+        if self._entered and not self._limit.expired():
+            self._limit.reschedule(due_s)

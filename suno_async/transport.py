@@ -20,7 +20,7 @@ from suno_async.key import Asked, Masked, Scrubber, take_frames_off
 from suno_async.key_source import KeySource
 from suno_async.network import Network
 from suno_async.proxy import failure_of_proxy
-from suno_async.reading import check_size, decoded, whole, withheld
+from suno_async.reading import StallLimit, check_size, decoded, whole, withheld
 from suno_async.retry import read_retry_after
 from suno_async.wire import Answer, find_task_id, read_envelope
 
@@ -226,8 +226,17 @@ class Transport:
             self._shorter_timeouts[within_s] = evolve(usual, total=within_s)
         return self._shorter_timeouts[within_s]
 
-    async def upload(self, path: str, form: aiohttp.FormData) -> Answer:
+    def stall_limit(self) -> StallLimit:
+        """Make what limits the turns of the service for uploads."""
+        return StallLimit(self._timeout_s)
+
+    async def upload(self, path: str, form: aiohttp.FormData, limit: StallLimit) -> Answer:
         """Send a form that holds a file to the service for uploads; it may last while bytes flow.
+
+        Args:
+            path: Encoded already.
+            form: The form, whose file tells the limit whose turn it is.
+            limit: Limits how long the service may take over some bytes, and over its answer.
 
         Raises:
             ConnectionFailed: No whole answer came.
@@ -236,7 +245,7 @@ class Transport:
         session = self._open(self._kept_alive)
         key = await self.key()
         asked = self._ask(session, "POST", self._uploads, path, form, key, self._upload_timeout)
-        answer = await self._answered("POST", path, asked)
+        answer = await self._answered("POST", path, _limited(asked, limit))
         if self._keys.can_change and _refuses_key(answer):
             await self._keys.renewed(key)
         return answer
@@ -420,6 +429,11 @@ class _WhatCameIsRead:
             self._timer = self._loop.call_soon(self._due, passes_left - 1)
         else:
             self._limit.reschedule(self._loop.time())
+
+
+async def _limited(asked: Awaitable[T], limit: StallLimit) -> T:
+    async with limit:
+        return await asked
 
 
 def _is_being_cancelled() -> bool:

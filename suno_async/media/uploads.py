@@ -2,21 +2,19 @@
 
 import os
 import stat
-from collections.abc import AsyncIterable, AsyncIterator
-from io import FileIO
+from collections.abc import AsyncGenerator, AsyncIterable
 from pathlib import Path
 from typing import TypeAlias, cast
 from uuid import uuid4
 
 import aiohttp
-from aiohttp.abc import AbstractStreamWriter
 
 from suno_async.clock import Clock
 from suno_async.errors import InvalidRequest, SunoError
 from suno_async.media.disk import Disk, Lane
-from suno_async.media.encodings import CHUNK_BYTES
 from suno_async.media.formats import HEAD_BYTES, audio_ending
 from suno_async.media.names import plain_ending
+from suno_async.media.stems import StemBody, StemFile, at_once
 from suno_async.observe import Observers, Uploaded
 from suno_async.retry import RetryPolicy, SharedPause, persist
 from suno_async.transport import Transport
@@ -84,12 +82,13 @@ class Uploads:
 
         async def upload() -> str:
             if isinstance(stem, bytes):
-                return await self._upload_once(stem, _ending_of(stem))
-            file = _StemFile(stem)
+                return await self._upload_once(at_once(stem), len(stem), _ending_of(stem))
+            file = StemFile(stem)
             lane = Lane(self._disk)
             try:
                 size_bytes = await lane.run(file.open)
-                return await self._upload_once(_FileBody(file, size_bytes, lane), stem.suffix)
+                pieces = file.pieces(size_bytes, lane)
+                return await self._upload_once(pieces, size_bytes, stem.suffix)
             finally:
                 await lane.end(file.close)
 
@@ -109,7 +108,7 @@ class Uploads:
             raise InvalidRequest("stem", "an empty stream", "must not be empty")
         broke: list[Exception] = []
 
-        async def relay() -> AsyncIterator[bytes]:
+        async def relay() -> AsyncGenerator[bytes, None]:
             try:
                 yield first
                 async for chunk in chunks:
@@ -119,72 +118,24 @@ class Uploads:
                 raise
 
         try:
-            return await self._upload_once(relay(), _ending_of(first))
+            return await self._upload_once(relay(), None, _ending_of(first))
         except SunoError:
             if broke:  # it was the caller's stream and not the network
                 raise broke[0] from None
             raise
 
     async def _upload_once(
-        self, content: "bytes | _FileBody | AsyncIterator[bytes]", ending: str
+        self, pieces: AsyncGenerator[bytes, None], size_bytes: int | None, ending: str
     ) -> str:
+        limit = self._transport.stall_limit()
+        body = StemBody(pieces, size_bytes, limit)
         name = f"{uuid4().hex}{plain_ending(ending and f'/a{ending}')}"
         form = aiohttp.FormData()
         form.add_field("uploadPath", UPLOAD_FOLDER)
         # docs: an existing name is overwritten, so every upload has its own
         form.add_field("fileName", name)
-        form.add_field("file", content, filename=name, content_type="application/octet-stream")
-        return read_upload_url(await self._transport.upload(UPLOAD_PATH, form))
-
-
-class _StemFile:
-    """A file to be read in a lane."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._file: FileIO | None = None
-
-    def open(self) -> int:
-        """Open it; return its size in bytes."""
-        self._file = FileIO(self._path)
-        return os.fstat(self._file.fileno()).st_size
-
-    def read(self, size: int) -> bytes:
-        """Read some of it.
-
-        Raises:
-            OSError: There is no more, although there was when it was opened.
-        """
-        chunk = self._file.read(size) if self._file is not None else b""
-        if not chunk:
-            raise OSError(f"{self._path} became shorter while it was uploaded")
-        return chunk
-
-    def close(self) -> None:
-        """Close it if it is open."""
-        if self._file is not None:
-            self._file.close()
-
-
-class _FileBody(aiohttp.Payload):
-    """A file that is read in our own threads; aiohttp would take those that look names up."""
-
-    def __init__(self, file: _StemFile, size_bytes: int, lane: Lane) -> None:
-        super().__init__(file, content_type="application/octet-stream")
-        self._size = size_bytes
-        self._lane = lane
-
-    async def write(self, writer: AbstractStreamWriter) -> None:
-        """Write as much of the file as was promised."""
-        left = self._size or 0
-        while left > 0:
-            chunk = await self._lane.run(self._value.read, min(CHUNK_BYTES, left))
-            left -= len(chunk)
-            await writer.write(chunk)
-
-    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
-        """Refuse to be text."""
-        raise TypeError("a stem is no text")
+        form.add_field("file", body, filename=name, content_type="application/octet-stream")
+        return read_upload_url(await self._transport.upload(UPLOAD_PATH, form, limit))
 
 
 def _checked_size(path: Path) -> int:
