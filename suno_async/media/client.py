@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from http.cookies import SimpleCookie
-from types import TracebackType
+from types import SimpleNamespace, TracebackType
 from typing import Any, Self, cast
 from urllib.parse import quote, urljoin
 
@@ -18,6 +18,7 @@ from suno_async.media.answers import Head
 from suno_async.media.encodings import CHUNK_BYTES
 from suno_async.media.failures import Fatal, translated
 from suno_async.network import Network
+from suno_async.reading import StallLimit
 from suno_async.transport import NETWORK
 
 # seen: hosts refuse Python's usual one
@@ -25,6 +26,8 @@ USER_AGENT = "suno-async"
 MOST_REDIRECTS = 10
 CONNECT_S = 10.0
 MOST_CONNECTIONS = 100
+# how many times the longest silence a request may take that may have to wait for a connection
+_WAITING = 10
 
 _URL = re.compile(r"(https?)://([^/?#]*)([^#]*)", re.IGNORECASE | re.DOTALL)
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE)
@@ -67,6 +70,7 @@ class MediaClient:
         self._inner_resolver = resolver
         self._ours: list[aiohttp.ClientSession] = []
         self._connectors: list[aiohttp.TCPConnector] = []
+        self._timeout_s = timeout_s
         self._timeout = aiohttp.ClientTimeout(
             total=None, connect=None, sock_connect=CONNECT_S, sock_read=timeout_s
         )
@@ -87,7 +91,11 @@ class MediaClient:
         return self
 
     def _own(self, connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
-        session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+        session = aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trace_configs=[_limiting_heads()],
+        )
         # aiohttp would repeat a request by itself when a kept-alive connection breaks, uncounted
         session._retry_connection = False
         self._connectors.append(connector)
@@ -164,25 +172,53 @@ class MediaClient:
         of_proxy: dict[str, str] = {}
         if proxy is not None:
             session, way, of_proxy = self._proxied, proxy.arguments(url), proxy.headers(url)
-        return await session.get(
-            url,
-            headers={
-                **headers,
-                **self._introduction(),
-                **_cookie_header(cookies, url),
-                **of_proxy,
-            },
-            timeout=self._timeout,
-            allow_redirects=False,
-            raise_for_status=False,
-            auto_decompress=False,
-            **way,
-        )
+        async with self._head_limit() as limit:
+            if self._theirs is None:
+                way = {**way, "trace_request_ctx": limit}
+            else:
+                limit.begin()
+            return await session.get(
+                url,
+                headers={
+                    **headers,
+                    **self._introduction(),
+                    **_cookie_header(cookies, url),
+                    **of_proxy,
+                },
+                timeout=self._timeout,
+                allow_redirects=False,
+                raise_for_status=False,
+                auto_decompress=False,
+                **way,
+            )
+
+    def _head_limit(self) -> StallLimit:
+        """Make what limits how long a host may take over the head of an answer.
+
+        Of a caller's own session it is not known when it has a connection: others may have to end
+        before there is one.
+        """
+        return StallLimit(self._timeout_s * (1 if self._theirs is None else _WAITING))
 
     def _introduction(self) -> dict[str, str]:
         if self._user_agent is None and "User-Agent" in self._session.headers:
             return {}
         return {"User-Agent": self._user_agent or USER_AGENT}
+
+
+def _limiting_heads() -> aiohttp.TraceConfig:
+    """Have a request's limit begin when the request has gone out."""
+    tracing = aiohttp.TraceConfig()
+
+    async def begin(
+        _: aiohttp.ClientSession,
+        context: SimpleNamespace,
+        __: aiohttp.TraceRequestHeadersSentParams,
+    ) -> None:
+        context.trace_request_ctx.begin()
+
+    tracing.on_request_headers_sent.append(begin)
+    return tracing
 
 
 class Answer:
