@@ -30,7 +30,7 @@ from attrs import evolve
 from suno_async.clock import Clock, SystemClock
 from suno_async.errors import CallbackRejected, InvalidRequest
 from suno_async.expectations import Expectation, Listener
-from suno_async.heads import Heads
+from suno_async.heads import Answers, Heads
 from suno_async.models import CallbackNotice
 from suno_async.posted import CutShort, Posted, Reply, TooLarge, reply
 from suno_async.uri import uri_of
@@ -355,9 +355,9 @@ class CallbackReceiver:
 
         if not 0 < head_timeout < inf:
             raise InvalidRequest("head_timeout", head_timeout, "must be seconds above 0")
-        heads = Heads(head_timeout)
+        heads, answers = Heads(head_timeout), Answers()
         application = web.Application()
-        application.add_routes(heads.noting(route) for route in self.routes(path))
+        application.add_routes(heads.noting(answers.noting(one)) for one in self.routes(path))
         application.add_routes([heads.noting(web.route("*", "/{rest:.*}", _nowhere))])
         runner = web.AppRunner(
             application,
@@ -373,6 +373,7 @@ class CallbackReceiver:
                 yield
         finally:
             await runner.cleanup()
+            await answers.end()
 
 
 async def _hand(handler: OnUnplaced, notice: CallbackNotice) -> None:

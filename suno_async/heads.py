@@ -1,4 +1,4 @@
-"""Connections that never send a whole request: half a head holds no descriptor for long."""
+"""What a web server of aiohttp's does not end by itself: half a head, and answers to nobody."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, cast
 if TYPE_CHECKING:
     from aiohttp import web
     from aiohttp.typedefs import Handler
+
+# how long an answer under way may take to end when the receiver is left
+LAST_WAIT_S = 0.4
 
 
 class Heads:
@@ -62,3 +65,34 @@ class Heads:
     def _give_up(self, connection: "web.RequestHandler") -> None:
         del self._timers[connection]
         connection.force_close()
+
+
+class Answers:
+    """Ends the answers under way whose callers have hung up, which aiohttp's server forgets."""
+
+    def __init__(self) -> None:
+        self._under_way: set[asyncio.Task[object]] = set()
+
+    def noting(self, route: "web.RouteDef") -> "web.RouteDef":
+        """Make a route note who answers."""
+        from aiohttp import web
+
+        handle = cast("Handler", route.handler)
+
+        async def noted(request: web.Request) -> web.StreamResponse:
+            task = cast("asyncio.Task[object]", asyncio.current_task())
+            self._under_way.add(task)
+            try:
+                return await handle(request)
+            finally:
+                self._under_way.discard(task)
+
+        return web.route(route.method, route.path, noted)
+
+    async def end(self) -> None:
+        """Cancel them, and wait for them, but not for long."""
+        under_way = set(self._under_way)
+        for task in under_way:
+            task.cancel()
+        if under_way:
+            await asyncio.wait(under_way, timeout=LAST_WAIT_S)
