@@ -14,6 +14,7 @@ BENCHMARKS = {
     "durable": "jobs that outlive kills, stops, outages and full disks, and what they cost",
     "command": "the command killed, hung up, unread and cut off in the middle of a batch",
     "soak": "everything at once for hours, killed, stopped and under faults",
+    "faults": "every call under every fault: charges, lost, doubled, leaked",
     "startup": "import time beyond the dependencies' own",
 }
 

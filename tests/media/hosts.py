@@ -2,15 +2,19 @@
 
 import json
 import os
+import subprocess
+import sys
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pytest
 from aiohttp import web
+from attrs import define
 
 from suno_async import SunoSession, SystemClock, Track
 from suno_async.media import Media
@@ -142,3 +146,37 @@ class HungDisk(Disk):
     def let_go(self) -> None:
         """Let everything go on that hangs."""
         self._gate.set()
+
+
+@define
+class SmallDisk:
+    """A file system of its own.
+
+    Attributes:
+        folder: Where it is mounted.
+    """
+
+    folder: Path
+
+    def grow(self) -> None:
+        """Have room for 4 MiB."""
+        assert not _command("mount", "-o", "remount,size=4m", str(self.folder))
+
+
+@contextmanager
+def small_disk(folder: Path) -> Iterator[SmallDisk]:
+    """Mount a file system that holds 600 KiB, or skip the test where that cannot be done."""
+    folder.mkdir()
+    if not ROOT or sys.platform != "linux":
+        pytest.skip("only root on Linux can mount a small disk")
+    if problem := _command("mount", "-t", "tmpfs", "-o", "size=600k", "none", str(folder)):
+        pytest.skip(f"no small disk can be mounted here: {problem}")
+    try:
+        yield SmallDisk(folder)
+    finally:
+        assert not _command("umount", str(folder))
+
+
+def _command(*words: str) -> str:
+    ended = subprocess.run(words, capture_output=True, text=True, check=False)  # noqa: S603
+    return ended.stderr if ended.returncode else ""

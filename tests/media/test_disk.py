@@ -6,7 +6,6 @@ import fcntl
 import os
 import signal
 import socket
-import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
@@ -27,13 +26,14 @@ from tests.world import session_for, until
 
 from .hosts import (
     BODY,
-    ROOT,
     HungDisk,
+    SmallDisk,
     everything_in,
     finished,
     media_for,
     media_host,
     part_of,
+    small_disk,
     track_at,
 )
 
@@ -193,25 +193,14 @@ async def test_work_after_the_end_is_done_all_the_same() -> None:
 
 
 @pytest.fixture
-def small(tmp_path: Path) -> Iterator[Path]:
+def small(tmp_path: Path) -> Iterator[SmallDisk]:
     """A file system that holds 600 KiB."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    if not ROOT or sys.platform != "linux":
-        pytest.skip("only root on Linux can mount a small disk")
-    if problem := _command("mount", "-t", "tmpfs", "-o", "size=600k", "none", str(folder)):
-        pytest.skip(f"no small disk can be mounted here: {problem}")
-    yield folder
-    assert not _command("umount", str(folder))
-
-
-def _command(*words: str) -> str:
-    ended = subprocess.run(words, capture_output=True, text=True, check=False)  # noqa: S603
-    return ended.stderr if ended.returncode else ""
+    with small_disk(tmp_path / "small") as disk:
+        yield disk
 
 
 @pytest.mark.parametrize("etag", ['"1"', None])
-async def test_a_full_disk_is_told(small: Path, etag: str | None) -> None:
+async def test_a_full_disk_is_told(small: SmallDisk, etag: str | None) -> None:
     """ENOSPC is Python's own error; only what can be resumed stays, and it is, with room."""
 
     async def serve(request: web.Request) -> web.StreamResponse:
@@ -223,16 +212,16 @@ async def test_a_full_disk_is_told(small: Path, etag: str | None) -> None:
     async with media_host(serve) as url, media_for() as media:
         track = track_at(url)
         with pytest.raises(OSError, match="No space left"):
-            await media.download(track, small)
-        part = part_of(small, track)
+            await media.download(track, small.folder)
+        part = part_of(small.folder, track)
         if not etag:
-            assert everything_in(small) == []
+            assert everything_in(small.folder) == []
             return
-        assert everything_in(small) == [part.name, part.with_suffix(".tag").name]
+        assert everything_in(small.folder) == [part.name, part.with_suffix(".tag").name]
         size = part.stat().st_size
         assert part.read_bytes() == BODY[:size]
-        assert not _command("mount", "-o", "remount,size=4m", str(small))
-        assert (await media.download(track, small)).read_bytes() == BODY
+        small.grow()
+        assert (await media.download(track, small.folder)).read_bytes() == BODY
 
 
 # --- folders that somebody has prepared -----------------------------------------------------------
