@@ -151,11 +151,19 @@ class PartFile:
             target = self._folder / name
             if _rename_to_new(self._path, target):
                 if not marked:
-                    write_mark(target, self._key)
+                    self._mark_beside(target)
                 _sync_folder(self._folder)
                 return target
         taken = str(self._folder / names[-1])
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), taken)
+
+    def _mark_beside(self, target: Path) -> None:
+        """Mark a file that cannot bear its mark; without one it would be fetched again."""
+        try:
+            write_mark(target, self._key)
+        except OSError:
+            target.rename(self._path)
+            raise
 
     def discard(self) -> None:
         """Keep nothing for another download."""

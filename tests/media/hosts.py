@@ -164,12 +164,17 @@ class SmallDisk:
 
 
 @contextmanager
-def small_disk(folder: Path) -> Iterator[SmallDisk]:
-    """Mount a file system that holds 600 KiB, or skip the test where that cannot be done."""
+def small_disk(folder: Path, kind: str = "tmpfs") -> Iterator[SmallDisk]:
+    """Mount a file system that holds 600 KiB, or skip the test where that cannot be done.
+
+    Args:
+        folder: Where.
+        kind: `tmpfs`, or `ramfs`, which has no limit, and no extended attributes either.
+    """
     folder.mkdir()
     if not ROOT or sys.platform != "linux":
         pytest.skip("only root on Linux can mount a small disk")
-    if problem := _command("mount", "-t", "tmpfs", "-o", "size=600k", "none", str(folder)):
+    if problem := _command("mount", "-t", kind, "-o", "size=600k", "none", str(folder)):
         pytest.skip(f"no small disk can be mounted here: {problem}")
     try:
         yield SmallDisk(folder)

@@ -224,6 +224,22 @@ async def test_a_full_disk_is_told(small: SmallDisk, etag: str | None) -> None:
         assert (await media.download(track, small.folder)).read_bytes() == BODY
 
 
+async def test_a_file_that_cannot_be_marked_does_not_appear(tmp_path: Path) -> None:
+    """Where files bear no marks, and none can be written beside it, the failure leaves nothing."""
+    with small_disk(tmp_path / "plain", "ramfs") as disk:
+        planted = disk.folder / ".t 1.mp3.key"
+        planted.mkdir()
+        async with media_host(_serve) as url, media_for() as media:
+            track = track_at(url)
+            with pytest.raises(OSError, match="directory"):
+                await media.download(track, disk.folder)
+            assert everything_in(disk.folder) == [planted.name]
+            planted.rmdir()
+            path = await media.download(track, disk.folder)
+            assert await media.download(track, disk.folder) == path
+        assert path.read_bytes() == BODY
+
+
 # --- folders that somebody has prepared -----------------------------------------------------------
 
 
