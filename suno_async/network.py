@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from ipaddress import ip_address
 from math import inf
 from ssl import CERT_REQUIRED, SSLContext, create_default_context
-from typing import Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import aiohttp
 from aiohttp.abc import AbstractResolver
@@ -16,9 +16,30 @@ from yarl import URL
 from suno_async.errors import InvalidRequest
 from suno_async.proxy import Proxies, Proxy, read_proxies
 
+if TYPE_CHECKING:
+    from aiohttp.client_reqrep import ConnectionKey
+    from aiohttp.tracing import Trace
+
 Trusted: TypeAlias = SSLContext | str | os.PathLike[str]
 
 _TLS_RULE = "must be an ssl.SSLContext, or the path of a file with CA certificates"
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Reuses no connection on which something came that nobody had asked for.
+
+    aiohttp would take it for the answer to the next request, and that answer for the one to the
+    request after it, and so on.
+    """
+
+    async def _get(
+        self, key: "ConnectionKey", traces: "list[Trace]"
+    ) -> aiohttp.connector.Connection | None:
+        while (connection := await super()._get(key, traces)) is not None:
+            if connection.protocol is not None and not connection.protocol.should_close:
+                return connection
+            connection.close()
+        return None
 
 
 def _is_seconds(value: object) -> bool:
@@ -94,7 +115,7 @@ class Network:
             arguments["ssl"] = self.trusted
         if own.get("force_close"):
             arguments.pop("keepalive_timeout", None)
-        return aiohttp.TCPConnector(**arguments)
+        return _Connector(**arguments)
 
     @property
     def resolver(self) -> AbstractResolver | None:
