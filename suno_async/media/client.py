@@ -72,7 +72,7 @@ class MediaClient:
         self._connectors: list[aiohttp.TCPConnector] = []
         self._timeout_s = timeout_s
         self._timeout = aiohttp.ClientTimeout(
-            total=None, connect=None, sock_connect=CONNECT_S, sock_read=timeout_s
+            total=None, connect=None, sock_connect=min(CONNECT_S, timeout_s), sock_read=timeout_s
         )
 
     async def __aenter__(self) -> Self:
