@@ -23,6 +23,7 @@ class OneTimeBody(aiohttp.BytesPayload):
         sent: Whether a byte may have gone out. Somebody who reads the content, such as a
             middleware that signs it, could send a copy: that counts too.
         late: Whether it was kept back because it was too late.
+        connection: What it was handed to.
     """
 
     def __init__(
@@ -37,17 +38,19 @@ class OneTimeBody(aiohttp.BytesPayload):
         self._spent = False
         self.sent: bool = False
         self.late: bool = False
+        self.connection: object = None
 
     def revoke(self) -> bool:
         """Keep the body from being sent; tell whether that came in time."""
         self._spent = True
         return not self.sent
 
-    def _hand_out(self) -> None:
+    def _hand_out(self, writer: AbstractStreamWriter) -> None:
         self._refuse_if_late()
         if self._spent:
             raise RuntimeError("a submission is sent once at the most")
         self._spent = True
+        self.connection = getattr(writer, "protocol", None)
         self._note_sent()
 
     def _note_sent(self) -> None:
@@ -77,12 +80,12 @@ class OneTimeBody(aiohttp.BytesPayload):
 
     async def write(self, writer: AbstractStreamWriter) -> None:
         """Hand the body out, as older aiohttp asks for it."""
-        self._hand_out()
+        self._hand_out(writer)
         await super().write(writer)
 
     async def write_with_length(
         self, writer: AbstractStreamWriter, content_length: int | None
     ) -> None:
         """Hand the body out."""
-        self._hand_out()
+        self._hand_out(writer)
         await super().write_with_length(writer, content_length)

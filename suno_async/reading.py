@@ -1,11 +1,15 @@
 """What comes of an HTTP answer: bounded, unpacked, and what a broken frame holds back."""
 
 import asyncio
+import json
+import re
 import zlib
+from functools import partial
 from types import TracebackType
 from typing import Self, cast
 
 import aiohttp
+from aiohttp.client_proto import ResponseHandler
 
 from suno_async.errors import ProtocolError
 
@@ -14,6 +18,11 @@ LARGEST_ANSWER_BYTES = 8 * 1024 * 1024
 
 # and a longer file is none of a track, unless the caller says so
 LARGEST_FILE_BYTES = 1024**3
+
+_STATUS = re.compile(rb"HTTP/1\.\d (\d{3})")
+_CHUNKED = re.compile(rb"(?i)\r\ntransfer-encoding: *chunked")
+_CHUNK = re.compile(rb"([0-9a-fA-F]{1,8})[^\r\n]{0,100}\r\n")
+_JSON = json.JSONDecoder()
 
 # how packed bytes begin, and no JSON
 _GZIP = b"\x1f\x8b"
@@ -70,6 +79,62 @@ def _inflated(body: bytes, wbits: int) -> bytes:
         return b""
     # without a frame much inflates to nonsense, but not to its end
     return inflated if wbits > 0 or inflater.eof else b""
+
+
+class Heard(ResponseHandler):
+    """A connection that remembers what came over it, whatever aiohttp's parser makes of that.
+
+    Attributes:
+        heard: What came, up to the size of the largest answer.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop=loop)
+        self.heard: bytearray = bytearray()
+
+    def data_received(self, data: bytes) -> None:
+        """Remember what came, and let it be parsed."""
+        if len(self.heard) < LARGEST_ANSWER_BYTES:
+            self.heard += data
+        super().data_received(data)
+
+
+def remember_in(connector: aiohttp.TCPConnector) -> None:
+    """Have all connections of a connector remember what comes over them."""
+    # no documented part of aiohttp; where it has no effect, what the parser refuses is lost
+    factory = partial(Heard, loop=asyncio.get_running_loop())
+    connector._factory = cast("partial[ResponseHandler]", factory)
+
+
+def first_json(heard: bytes) -> tuple[int, bytes] | None:
+    """Find the status of an answer as it came, and the first JSON in it, whatever is behind that.
+
+    aiohttp keeps nothing of an answer in whose packet something follows that is no HTTP.
+    """
+    head, _, body = heard.partition(b"\r\n\r\n")
+    found = _STATUS.match(head)
+    if found is None:
+        return None
+    if found[1].startswith(b"1"):  # the answer itself is still to come
+        return first_json(body)
+    if _CHUNKED.search(head):
+        body = _dechunked(body)
+    text = body.decode(errors="replace").lstrip()
+    try:
+        _, end = _JSON.raw_decode(text)
+    except (ValueError, RecursionError):
+        return None
+    return int(found[1]), text[:end].encode()
+
+
+def _dechunked(body: bytes) -> bytes:
+    """Put chunks together, as many as there are."""
+    whole = bytearray()
+    while found := _CHUNK.match(body):
+        size = int(found[1], 16)
+        whole += body[found.end() : found.end() + size]
+        body = body[found.end() + size + 2 :]
+    return bytes(whole)
 
 
 class StallLimit:

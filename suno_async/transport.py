@@ -20,7 +20,16 @@ from suno_async.key import Asked, Masked, Scrubber, take_frames_off
 from suno_async.key_source import KeySource
 from suno_async.network import Network
 from suno_async.proxy import failure_of_proxy
-from suno_async.reading import StallLimit, check_size, decoded, whole, withheld
+from suno_async.reading import (
+    Heard,
+    StallLimit,
+    check_size,
+    decoded,
+    first_json,
+    remember_in,
+    whole,
+    withheld,
+)
 from suno_async.retry import read_retry_after
 from suno_async.wire import Answer, find_task_id, read_envelope
 
@@ -124,7 +133,9 @@ class Transport:
             self._kept_alive = self._own(connector)
             if is_possible() and self._api.is_direct:
                 self._direct = DirectGets(connector, self._api.url, self._timeout, _PARSING)
-            self._fresh = self._own(self._network.connector(force_close=True))
+            fresh = self._network.connector(force_close=True)
+            remember_in(fresh)
+            self._fresh = self._own(fresh)
         return self
 
     async def __aexit__(
@@ -333,6 +344,8 @@ class Transport:
                 cause.__cause__ = error
         except Exception as error:  # noqa: BLE001 - a caller's client session may raise anything
             cause = error
+        if not _is_enough(partial):
+            partial += self._heard_by(body)
         if cause is None or _is_enough(partial):
             self._note("POST", path, began_s, partial[-1])
             return partial[-1]
@@ -340,6 +353,15 @@ class Transport:
         failure = self._failure(cause, request_sent=body.sent)
         del cause  # it may show the key, and loggers show locals
         raise failure
+
+    def _heard_by(self, body: OneTimeBody) -> list[Answer]:
+        """Look for an answer in what came over a body's connection, if it says something."""
+        connection, body.connection = body.connection, None
+        if not isinstance(connection, Heard):
+            return []
+        found = first_json(bytes(connection.heard))
+        answers = [self._answer(found[0], {}, found[1])] if found is not None else []
+        return answers if _is_enough(answers) else []
 
     async def _read_into(self, response: aiohttp.ClientResponse, partial: list[Answer]) -> None:
         """Read an answer piece by piece, so that what came before its end is not lost."""

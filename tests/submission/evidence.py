@@ -205,8 +205,8 @@ UNCERTAIN = [
         "a page in a broken frame", Reply(404, PAGE, frame="short"), "uncertain", ConnectionFailed
     ),
     Evidence(
-        "headers of 300 KB",
-        Reply(200, ID, {"X": "x" * 300_000}, processed=True),
+        "a header of 3 MB",
+        Reply(200, ID, {"X": "x" * 3_000_000}, processed=True),
         "uncertain",
         ConnectionFailed,
         paid=True,
