@@ -101,6 +101,16 @@ class Exchange:
         while await self.reader.read(_CHUNK_BYTES):
             pass
 
+    async def idle(self) -> None:
+        """Wait until the client has hung up, for no answer and no request."""
+        self.line.busy -= 1
+        self.line.idling += 1
+        try:
+            await self.gone()
+        finally:
+            self.line.busy += 1
+            self.line.idling -= 1
+
     def reset(self) -> None:
         """End the connection with a reset (RST)."""
         near: socket.socket = self.writer.get_extra_info("socket")
@@ -125,6 +135,7 @@ class Line:
         struck: How many connections have met one.
         said_bytes: How much was said to clients by strikes.
         busy: How many connections are being struck.
+    idling: How many were struck, and wait for the client to hang up.
     """
 
     target: int
@@ -136,6 +147,7 @@ class Line:
     struck: int = 0
     said_bytes: int = 0
     busy: int = 0
+    idling: int = 0
     _swallow_s: float | None = None
     _server: asyncio.Server | None = None
     _mending: "asyncio.Task[None] | None" = None

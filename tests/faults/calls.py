@@ -63,6 +63,10 @@ async def _credits(ground: Ground) -> None:
     assert math.isfinite(await ground.suno.credits())
 
 
+async def _right_credits(ground: Ground) -> None:
+    assert await ground.suno.credits() == ground.sandbox.credits
+
+
 @frozen
 class Call:
     """A call.
@@ -92,7 +96,7 @@ CALLS = {
         Call("watch", _watch, _submit_and_watch),
         Call("upload", _upload, _upload),
         Call("download", _download, _download),
-        Call("credits", _credits, _credits),
+        Call("credits", _credits, _right_credits),
     )
 }
 

@@ -13,7 +13,7 @@ from tests.world import until
 
 from .calls import CALLS, Act, Call, files_in, named
 from .faults import FAULTS, Fault
-from .ground import QUICK, STEM, TIMEOUT_S, Ground, ground_for
+from .ground import QUICK, STEM, THEIRS, TIMEOUT_S, Ground, ground_for
 from .table import Expected
 from .tally import Tally, nothing_left_of
 
@@ -53,6 +53,7 @@ async def on_ground(expected: Expected, folder: Path, tally: Tally) -> "weakref.
                 place,
                 scheme=fault.scheme,
                 named=fault.name == "unknown name",
+                slow=fault.is_slow,
                 settings=settings,
             )
         )
@@ -65,7 +66,7 @@ async def on_ground(expected: Expected, folder: Path, tally: Tally) -> "weakref.
             good = [".mp3"] if expected.call == "download" else []
             tally.expect(left == good, f"afterwards, files are left: {left}")
         await ground.suno.__aexit__(None, None, None)
-        await _see_that_nothing_is_connected(ground, tally)
+        await _see_that_nothing_is_connected(ground, tally, most=2 if THEIRS else 0)
         session = weakref.ref(ground.suno)
         _look_at_the_ledger(ground, tally)
     return session
@@ -124,7 +125,7 @@ async def _see_that_nothing_is_connected(ground: Ground, tally: Tally, most: int
 
 async def _see_what_is_left(ground: Ground, call: Call, expected: Expected, tally: Tally) -> None:
     """See that a call that is over holds no connection, but for one that is kept alive."""
-    await _see_that_nothing_is_connected(ground, tally, most=1)
+    await _see_that_nothing_is_connected(ground, tally, most=2 if THEIRS else 1)
     if call.name == "download":
         parts = [".part", ".tag"] if expected.leaves_part else []
         allowed = [parts] if not _may_be_ok(expected) else [parts, [".mp3"]]

@@ -1,7 +1,9 @@
 """The faults: how each begins, how it is lifted, and what it is called in the table."""
 
+import asyncio
 import itertools
 import json
+import socket
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any, Literal, TypeAlias
@@ -9,6 +11,7 @@ from typing import Any, Literal, TypeAlias
 from attrs import field, frozen
 
 from tests.line import Exchange, Strike
+from tests.world import until
 
 from . import strikes
 from .ground import Ground
@@ -21,6 +24,7 @@ Step: TypeAlias = Callable[[Ground], Awaitable[None]]
 async def _listen(ground: Ground) -> None:
     """Have the line as it should be."""
     ground.line.strike = None
+    ground.stack.close()
     if ground.needs_listening:
         ground.line.refuse()
         await ground.line.listen(ground.tls)
@@ -118,12 +122,33 @@ async def _read_and_reset(exchange: Exchange) -> None:
     exchange.reset()
 
 
+async def _be_silent(ground: Ground) -> None:
+    await _speak_plainly(ground)
+    ground.line.strike = Exchange.gone
+
+
+async def _let_nobody_in(ground: Ground) -> None:
+    """Be as a host that answers no connection: a queue that is full, from which nobody takes."""
+    ground.line.refuse()
+    ground.needs_listening = True
+    queue = ground.stack.enter_context(socket.socket())
+    queue.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    queue.bind(("127.0.0.1", ground.line.port))
+    queue.listen(0)
+    for _ in range(2):
+        waiting = ground.stack.enter_context(socket.socket())
+        waiting.setblocking(False)
+        waiting.connect_ex(("127.0.0.1", ground.line.port))
+
+
 UNCONNECTED = [
     Fault("refused", _refuse),
     Fault("unknown name", _forget_the_name),
     Fault("TLS of a stranger", _show_a_strangers_certificate, scheme="https"),
     Fault("no TLS", _speak_plainly, scheme="https"),
     Fault("TLS cut off", _cut_the_handshake, scheme="https"),
+    Fault("TLS silent", _be_silent, scheme="https", is_slow=True),
+    Fault("unreachable", _let_nobody_in, is_slow=True),
 ]
 
 # --- broken, slow, and other answers --------------------------------------------------------------
@@ -148,11 +173,23 @@ SLOW = [
     struck("informing", strikes.informing, is_slow=True),
 ]
 
+
+async def _wait_for_the_last_word(ground: Ground) -> None:
+    """See that the client has heard what it did not ask for; one that hangs up has not."""
+    await until(lambda: ground.line.idling or not ground.line.connections)
+    for _ in range(10):
+        await asyncio.sleep(0)
+    await _listen(ground)
+
+
 OTHER = [
     struck("half a body", strikes.altered(strikes.half_in_frame)),
     struck("length too long", strikes.altered(strikes.promising(10))),
     struck("length too short", strikes.altered(strikes.promising(-10))),
     struck("no length", strikes.altered(strikes.lengthless)),
+    struck("two answers", strikes.answering_twice),
+    struck("late answer", strikes.answering_later, lift=_wait_for_the_last_word),
+    struck("early refusal", strikes.refusing_early),
     told("page 200", strikes.page("200 OK")),
     told("page 502", strikes.page("502 Bad Gateway")),
     told("no HTTP", b"220 mail.example ESMTP\r\n"),

@@ -1,14 +1,16 @@
 """A service, a line to it, and a session whose calls meet what happens on the line."""
 
 import asyncio
+import os
 import ssl
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
+import aiohttp
 from attrs import Factory, define
 
 from suno_async import (
@@ -30,6 +32,7 @@ from .surroundings import Names, Skew, SkewedClock, SkewedVirtualClock
 
 T = TypeVar("T")
 
+THEIRS = "THEIRS" in os.environ
 NAME = "service.test"
 STEM = b"ID3\x04" + bytes(range(256)) * 3072
 SHORT_STEM = STEM[: 80 * 1024]
@@ -75,6 +78,7 @@ class Ground:
         is_deaf: Whether the service reads nothing, so that stems must be long.
         disk: A disk with little room, where files go.
         calling: The call that is under way.
+        stack: What a fault holds until it is lifted.
     """
 
     call: str
@@ -101,6 +105,7 @@ class Ground:
     is_deaf: bool = False
     disk: SmallDisk | None = None
     calling: "asyncio.Task[Any] | None" = None
+    stack: ExitStack = Factory(ExitStack)
 
     def observe(self, seen: Observation) -> None:
         """Remember what happens."""
@@ -161,7 +166,7 @@ async def _ask_for_a_task_and_a_track(ground: Ground, at: str) -> None:
 
 @asynccontextmanager
 async def ground_for(
-    call: str, folder: Path, *, scheme: str, named: bool, settings: dict[str, Any]
+    call: str, folder: Path, *, scheme: str, named: bool, slow: bool, settings: dict[str, Any]
 ) -> AsyncIterator[Ground]:
     """Prepare everything for one call.
 
@@ -170,6 +175,7 @@ async def ground_for(
         folder: Where files go.
         scheme: How the service is reached.
         named: Whether it is reached by its name.
+        slow: Whether real time must pass.
         settings: Of the session, over the usual ones.
     """
     heads: list[bytes] = []
@@ -180,7 +186,7 @@ async def ground_for(
         await writer.drain()
 
     skew, names = Skew(), Names()
-    virtual = call in {"look", "watch"}
+    virtual = call in {"look", "watch"} and not slow
     clock: Clock = SkewedVirtualClock(skew) if virtual else SkewedClock(skew)
     async with AsyncExitStack() as stack:
         service = Sandbox(
@@ -196,7 +202,7 @@ async def ground_for(
             "clock": clock,
             "timeout": 30,
             "retry": QUICK,
-            "cadence": FixedInterval(timedelta(seconds=30)),
+            "cadence": FixedInterval(timedelta(seconds=30 if virtual else 0)),
             "submissions_per_window": (1000, 0.001),
             "max_download_bytes": MOST_BYTES,
             "observers": [ground.observe],
@@ -211,6 +217,14 @@ async def ground_for(
             await line.listen(ground.tls)
         media_host = f"{NAME if named else '127.0.0.1'}:{line.port}"
         await _ask_for_a_task_and_a_track(ground, f"{scheme}://{media_host}")
+        if THEIRS:
+            connector = aiohttp.TCPConnector(
+                resolver=names, use_dns_cache=False, ssl=usual.pop("ssl", True)
+            )
+            usual.pop("connector_options", None)
+            usual["client_session"] = await stack.enter_async_context(
+                aiohttp.ClientSession(connector=connector)
+            )
         ground.suno = session_for(sandbox, **{**usual, **settings})
         async with ground.suno:
             yield ground

@@ -283,6 +283,20 @@ def _payload(words: bytes) -> bytes:
     return words.partition(b"\r\n\r\n")[2]
 
 
+def _posting_more(pause_s: float) -> Sending:
+    """Send on behind a callback what is none, on the same connection."""
+
+    async def send(sender: Sender) -> str:
+        body = sender.body
+        async with sender.connection() as (reader, writer):
+            writer.write(head(sender.url, f"Content-Length: {len(body)}") + body)
+            await asyncio.sleep(pause_s)
+            writer.write(b"{}")
+            return await _status(reader)
+
+    return send
+
+
 SENDINGS: dict[str, Sending] = {
     "refused": _refused,
     "no TLS": _saying(_TLS),
@@ -298,6 +312,8 @@ SENDINGS: dict[str, Sending] = {
     "length too long": _unfinished(1, 10),
     "length too short": _posting(lambda body: body, more=-10),
     "no length": _lengthless,
+    "two answers": _posting_more(0),
+    "late answer": _posting_more(0.02),
     "page 200": _page,
     "no HTTP": _saying(b"220 mail.example ESMTP\r\n\r\n"),
     "empty": _posting(lambda _: b""),

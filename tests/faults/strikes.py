@@ -12,6 +12,7 @@ GIGABYTE = 1024**3
 # as many pieces as nobody waits for
 ENDLESS = 1_000
 _BLOCK = b" " * 1024**2
+_UNASKED = b'HTTP/1.1 200 OK\r\nContent-Length: 22\r\n\r\n{"code":200,"data":-7}'
 _OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 
 # --- the connection breaks ------------------------------------------------------------------------
@@ -65,6 +66,22 @@ async def hang_up_unanswered(exchange: Exchange) -> None:
     await exchange.ask()
 
 
+async def answering_twice(exchange: Exchange) -> None:
+    """Answer, and say another answer at once that nobody has asked for."""
+    head, body = await exchange.ask()
+    await exchange.say(head + body + _UNASKED)
+    await exchange.idle()
+
+
+async def answering_later(exchange: Exchange) -> None:
+    """Answer, and say another answer a moment later, when the connection is idle."""
+    head, body = await exchange.ask()
+    await exchange.say(head + body)
+    await asyncio.sleep(0.02)
+    await exchange.say(_UNASKED)
+    await exchange.idle()
+
+
 async def hang_up_in_body(exchange: Exchange) -> None:
     """End the connection in good order in the middle of the answer's body."""
     head, body = await exchange.ask()
@@ -91,6 +108,13 @@ async def deaf(exchange: Exchange) -> None:
 def _is_up(near: socket.socket) -> bool:
     # linux: the first byte is the state of the connection, which neither side has ended
     return near.fileno() >= 0 and near.getsockopt(socket.SOL_TCP, socket.TCP_INFO, 1) == b"\x01"
+
+
+async def refusing_early(exchange: Exchange) -> None:
+    """Refuse what is too large as soon as its head has come; the rest is read, and forgotten."""
+    await exchange.head()
+    await exchange.say(answer(b"", "413 Payload Too Large", "Connection: close"))
+    await exchange.idle()
 
 
 async def slow_head(exchange: Exchange) -> None:
