@@ -15,6 +15,7 @@ BENCHMARKS = {
     "command": "the command killed, hung up, unread and cut off in the middle of a batch",
     "soak": "everything at once for hours, killed, stopped and under faults",
     "faults": "every call under every fault: charges, lost, doubled, leaked",
+    "mutations": "wrong versions of the library, and the test that notices each",
     "startup": "import time beyond the dependencies' own",
 }
 
