@@ -16,6 +16,7 @@ from suno_async.errors import (
     TaskExpired,
     TaskNotFound,
     UnexpectedError,
+    described,
     one_line,
 )
 from suno_async.models import TaskDetails, Track
@@ -203,6 +204,6 @@ def _details(watch: Watch, answer: Answer) -> TaskDetails | SunoError:
 def surprise(error: Exception) -> UnexpectedError:
     """Make an error of our own of what nobody foresaw."""
     _log.error("a look broke", exc_info=error)
-    unexpected = UnexpectedError(f"{type(error).__name__}: {error}")
+    unexpected = UnexpectedError(described(error))
     unexpected.__cause__ = error
     return unexpected

@@ -15,6 +15,7 @@ from suno_async.errors import (
     SessionClosed,
     SunoError,
     UnexpectedError,
+    described,
     one_line,
 )
 from suno_async.limits import Places
@@ -371,7 +372,7 @@ def _sunoerror(error: BaseException, run: _Run) -> SunoError:
     """Make a surprise the error of its outcome alone."""
     if isinstance(error, SunoError):
         return error
-    about = f"{type(error).__name__}: {error}"
+    about = described(error)
     surprise = UnexpectedError("; ".join((about, *getattr(error, "__notes__", ()))))
     surprise.__cause__ = error
     _log.error("submitting request %d of the batch broke", run.position, exc_info=error)

@@ -454,10 +454,16 @@ def _sent(cause: BaseException) -> BaseException:
             again = pickle.loads(pickle.dumps(cause))  # noqa: S301 # nosec B301 # made here
             if type(again) is type(cause):
                 return cause
-    return UnexpectedError(f"{type(cause).__name__}: {_said(cause)}")
+    return UnexpectedError(described(cause))
 
 
-def _said(error: BaseException) -> str:
+def described(error: BaseException) -> str:
+    """Write an exception's class, and what it says, in one line; never raises."""
+    return f"{type(error).__name__}: {said(error)}"
+
+
+def said(error: BaseException) -> str:
+    """Write what an exception says, as far as its own method works; never raises."""
     try:
         return str(error)
     except Exception as failure:  # noqa: BLE001 - it is anybody's class

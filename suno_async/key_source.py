@@ -12,7 +12,7 @@ from math import inf
 from typing import Any, cast
 
 from suno_async.clock import Clock
-from suno_async.errors import ConnectionFailed, InvalidRequest, SunoError
+from suno_async.errors import ConnectionFailed, InvalidRequest, SunoError, described
 from suno_async.key import Asked, Masked, Scrubber, mask, read_answer, take_frames_off
 
 _log = logging.getLogger(__name__)
@@ -126,7 +126,7 @@ class KeySource:
     def _why(self, cause: BaseException, *, late: bool) -> str:
         if late:
             return f"no API key: api_key did not answer within {self._timeout_s:g} s"
-        return self._scrub(f"no API key: api_key raised {type(cause).__name__}: {cause}")
+        return self._scrub(f"no API key: api_key raised {described(cause)}")
 
     def _note(self, key: Masked) -> None:
         if key == self.known:

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable
 
 from suno_async.cadence import LEAST_GAP_S, Cadence, Growing
+from suno_async.errors import described
 from suno_async.models import RETENTION, Stage
 from suno_async.progress import RETENTION_S, Passage
 from suno_async.trust import CallbackTrust
@@ -84,7 +85,7 @@ class Pace:
                 return LEAST_GAP_S
             problem = f"it answered {gap_s!r} seconds"
         except Exception as error:  # noqa: BLE001 - whatever it raises, tasks are watched
-            problem = f"{type(error).__name__}: {error}"
+            problem = described(error)
         self._warn(problem)
         return _SUBSTITUTE.gap_s(
             awaited, entered_s, age_s, model=watch.model, weights=watch.weights
@@ -144,4 +145,4 @@ class Pace:
                 model=watch.model,
             )
         except Exception as error:  # noqa: BLE001 - whatever it raises, tasks are watched
-            self._warn(f"{type(error).__name__}: {error}")
+            self._warn(described(error))

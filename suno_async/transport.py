@@ -14,7 +14,14 @@ from attrs import evolve
 from suno_async.body import OneTimeBody
 from suno_async.clock import Clock
 from suno_async.direct import DirectGets, Received, is_possible
-from suno_async.errors import AuthenticationError, ConnectionFailed, SunoError, UnexpectedError
+from suno_async.errors import (
+    AuthenticationError,
+    ConnectionFailed,
+    SunoError,
+    UnexpectedError,
+    described,
+    said,
+)
 from suno_async.host import Host
 from suno_async.key import Asked, Masked, Scrubber, take_frames_off
 from suno_async.key_source import KeySource
@@ -397,7 +404,7 @@ class Transport:
             reason = self.scrub(connection_failed(cause).reason)
             failure = ConnectionFailed(reason, request_sent)
         else:
-            failure = UnexpectedError(self.scrub(f"{type(cause).__name__}: {cause}"))
+            failure = UnexpectedError(self.scrub(described(cause)))
         # a response error carries the request's headers, the key among them
         hidden = isinstance(cause, aiohttp.ClientResponseError) or self.scrub.shown_by(cause)
         failure.__cause__ = None if hidden else cause
@@ -411,7 +418,7 @@ class Transport:
             code: int | None = read_envelope(ending).code
             end = f"HTTP {ending.http_status}, code {code}"
         else:
-            code, end = None, self.scrub(f"{type(ending).__name__}: {ending}")
+            code, end = None, self.scrub(described(ending))
         seconds = time.perf_counter() - began_s
         _log.debug("%s %s: %s, %.3f s", method, path, end, seconds, extra={"code": code})
 
@@ -485,5 +492,5 @@ def connection_failed(error: Exception) -> ConnectionFailed:
     elif isinstance(error, aiohttp.ClientResponseError):
         reason = f"HTTP {error.status}: {error.message}"
     else:
-        reason = str(error) or ("timed out" if isinstance(error, TimeoutError) else repr(error))
+        reason = said(error) or ("timed out" if isinstance(error, TimeoutError) else repr(error))
     return ConnectionFailed(reason, not isinstance(error, _NEVER_SENT))

@@ -29,6 +29,7 @@ from suno_async.errors import (
     SourceUnavailable,
     SubmissionUncertain,
     SunoError,
+    described,
     one_line,
 )
 from suno_async.models import AddInstrumentalRequest
@@ -271,8 +272,8 @@ class Submitting:
             case SubmissionUncertain():
                 await self._sends.uncertain(claim, failure)
             case _:
-                reason = f"{type(failure).__name__}: {failure}"
-                error = SubmissionUncertain(request.title, reason)
+                surprise = failure or LookupError("no observer was told of its task")
+                error = SubmissionUncertain(request.title, described(surprise))
                 error.__cause__ = failure
                 await self._sends.uncertain(claim, error)
         return False

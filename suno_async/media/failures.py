@@ -10,6 +10,7 @@ from suno_async.errors import (
     ServerError,
     SunoError,
     UnexpectedError,
+    said,
 )
 from suno_async.proxy import failure_of_proxy
 
@@ -40,7 +41,7 @@ def is_absence(error: SunoError) -> bool:
 
 def translated(error: Exception) -> ConnectionFailed | Fatal:
     """Make whatever an HTTP library raises one of our errors."""
-    reason = str(error) or ("timed out" if isinstance(error, TimeoutError) else repr(error))
+    reason = said(error) or ("timed out" if isinstance(error, TimeoutError) else repr(error))
     # UnicodeError: names that cannot be looked up; the others: URLs that cannot be asked for
     if isinstance(error, ValueError | aiohttp.InvalidURL):
         return Fatal(ConnectionFailed(f"the URL cannot be asked for: {reason}", request_sent=False))

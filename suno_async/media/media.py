@@ -13,7 +13,7 @@ from aiohttp.abc import AbstractResolver
 
 from suno_async.arrivals import Arrivals
 from suno_async.clock import Clock
-from suno_async.errors import InvalidRequest
+from suno_async.errors import InvalidRequest, described
 from suno_async.media.addresses import Addresses
 from suno_async.media.client import MediaClient
 from suno_async.media.disk import Disk
@@ -219,6 +219,6 @@ async def _all(
     failed = [end for end in ended if isinstance(end, BaseException)]
     if failed:
         for other in failed[1:]:
-            failed[0].add_note(f"and another failed: {type(other).__name__}: {other}")
+            failed[0].add_note(f"and another failed: {described(other)}")
         raise failed[0]
     return [end for end in ended if not isinstance(end, BaseException)]

@@ -14,6 +14,7 @@ from suno_async.errors import (
     SubmissionUncertain,
     SunoError,
     UnexpectedError,
+    described,
 )
 from suno_async.key import Masked
 from suno_async.limits import AccountLimits
@@ -371,7 +372,7 @@ class PaidCall:
         reason = _LEFT
         if not sending.cancelled() and (surprise := sending.exception()) is not None:
             self._around.reports.broke(surprise)
-            reason = f"{type(surprise).__name__}: {surprise}"
+            reason = described(surprise)
         self.cut_off(reason)
         if not self._tasks.awaited:
             self.release()
