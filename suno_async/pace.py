@@ -3,6 +3,7 @@
 It does no input or output; instants are seconds on a monotonic clock.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable
 
@@ -26,6 +27,9 @@ FAR_FROM_END_S = RETENTION.total_seconds() / 2
 MOST_SPARED_AGE_S = 600.0
 
 _STAGES = tuple(Stage)
+
+# what a cadence may raise: tasks are watched whatever it is
+_ANYTHING = (Exception, asyncio.CancelledError)
 
 # in place of a cadence that fails
 _SUBSTITUTE = Growing()
@@ -76,15 +80,18 @@ class Pace:
         """Ask the cadence, which is the caller's."""
         awaited, entered_s = _STAGES[len(watch.events)], max(entered_s, 0.0)
         try:
-            gap_s = self._cadence.gap_s(
-                awaited, entered_s, age_s, model=watch.model, weights=watch.weights
+            # what compares like a number may still not add up with one
+            gap_s = float(
+                self._cadence.gap_s(
+                    awaited, entered_s, age_s, model=watch.model, weights=watch.weights
+                )
             )
             if LEAST_GAP_S <= gap_s <= RETENTION_S:
                 return gap_s
             if gap_s < LEAST_GAP_S:
                 return LEAST_GAP_S
             problem = f"it answered {gap_s!r} seconds"
-        except Exception as error:  # noqa: BLE001 - whatever it raises, tasks are watched
+        except _ANYTHING as error:
             problem = described(error)
         self._warn(problem)
         return _SUBSTITUTE.gap_s(
@@ -144,5 +151,5 @@ class Pace:
                 passage.after_s,
                 model=watch.model,
             )
-        except Exception as error:  # noqa: BLE001 - whatever it raises, tasks are watched
+        except _ANYTHING as error:
             self._warn(described(error))

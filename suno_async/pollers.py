@@ -14,10 +14,10 @@ from urllib.parse import quote
 from attrs import define
 
 from suno_async.agenda import Agenda
-from suno_async.answers import Answers, Looks, surprise
+from suno_async.answers import Answers, Looks, show, surprise
 from suno_async.cadence import LEAST_GAP_S
 from suno_async.clock import Clock, Timer
-from suno_async.errors import SunoError, one_line
+from suno_async.errors import SunoError, UnexpectedError, described, one_line
 from suno_async.limits import AccountLimits
 from suno_async.observe import Counts
 from suno_async.owner import LAST_WAIT_S
@@ -203,20 +203,26 @@ class Pollers:
     def _ended(self, poller: asyncio.Task[None]) -> None:
         """Settle what a poller left, however it ended: it may never have begun."""
         doing = self._pollers.pop(poller)
-        watch = doing.watch
-        if watch.polling:
-            watch.polling = False
-            watch.looks = [*(doing.looks or ()), *(watch.looks or ())] or None
-            now_s, gap_s = self._clock.monotonic(), LEAST_GAP_S
-            if not poller.cancelled() and (error := poller.exception()) is not None:
-                watch.misses += 1
-                gap_s = self._policy.wait_s(watch.misses)
-                _log.error("a poll of task %s broke", one_line(watch.task_id), exc_info=error)
-            if watch.wanted and not self._closed:
-                self._agenda.put_sooner(watch, gap_s, now_s)
-            else:
-                self._cool(watch, now_s)
+        if doing.watch.polling:
+            doing.watch.polling = False
+            self._cut_off(doing, poller)
         self._set_timer()
+
+    def _cut_off(self, doing: _Poller, poller: asyncio.Task[None]) -> None:
+        """Have a watch polled again whose poll did not come to its end, ever more slowly."""
+        watch, now_s = doing.watch, self._clock.monotonic()
+        if poller.cancelled():
+            error: BaseException | None = asyncio.CancelledError("something cancelled the poll")
+        elif (error := poller.exception()) is not None:
+            _log.error("a poll of task %s broke", one_line(watch.task_id), exc_info=error)
+        if error is not None and not self._closed:
+            show(doing.looks, UnexpectedError(described(error)))
+        watch.misses += 1
+        if watch.wanted and not self._closed:
+            gap_s = max(LEAST_GAP_S, self._policy.wait_s(watch.misses))
+            self._agenda.put_sooner(watch, gap_s, now_s)
+        else:
+            self._cool(watch, now_s)
 
     def _take_due(self) -> Watch | None:
         """Take the next watch that may be polled now, or None."""
@@ -260,8 +266,8 @@ class Pollers:
         seen: Answer | SunoError
         if began_s >= watch.expires_s:
             self._answers.expire(watch, doing.looks)
-            watch.polling = False
             self._go_on(watch, LEAST_GAP_S, began_s)
+            watch.polling = False
             return
         if watch.hints is not None:
             watch.hints.new = False
@@ -277,8 +283,8 @@ class Pollers:
         now_s = self._clock.monotonic()
         watch.next_ask_s = now_s + LEAST_GAP_S  # counted from the answer, it holds there too
         least_gap_s = self._answers.take(watch, seen, began_s, now_s, doing.looks)
-        watch.polling = False
         self._go_on(watch, least_gap_s, now_s)
+        watch.polling = False  # whoever breaks before this is put into the agenda again
 
     def _go_on(self, watch: Watch, least_gap_s: float, now_s: float) -> None:
         """Put the next look into the agenda, if there is to be one."""

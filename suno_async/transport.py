@@ -295,8 +295,13 @@ class Transport:
     async def _answered(self, method: str, path: str, asked: Awaitable[Received]) -> Answer:
         """Wait for an answer, and make our own of it, or of what came instead."""
         began_s = time.perf_counter()
+        cause: Exception
         try:
             answer = self._answer(*await asked)
+        except asyncio.CancelledError as error:
+            if _is_being_cancelled():
+                raise
+            cause = _claimed(error)
         except Exception as error:  # noqa: BLE001 - a caller's client session may raise anything
             cause = error
         else:
@@ -347,8 +352,7 @@ class Transport:
             if not _is_enough(partial):
                 if _is_being_cancelled():
                     raise
-                cause = UnexpectedError("CancelledError: something that was handed in raised it")
-                cause.__cause__ = error
+                cause = _claimed(error)
         except Exception as error:  # noqa: BLE001 - a caller's client session may raise anything
             cause = error
         if not _is_enough(partial):
@@ -469,6 +473,13 @@ def _is_being_cancelled() -> bool:
     """Tell whether somebody cancels this task, and not just something in it says so."""
     task = asyncio.current_task()
     return task is None or task.cancelling() > 0
+
+
+def _claimed(cancelled: asyncio.CancelledError) -> Exception:
+    """Make an error of a cancellation that is none."""
+    error = UnexpectedError("CancelledError: something that was handed in raised it")
+    error.__cause__ = cancelled
+    return error
 
 
 def _is_enough(partial: list[Answer]) -> bool:

@@ -115,8 +115,8 @@ class Watcher:
     @contextmanager
     def reading(self, watch: Watch, reader: Reader) -> Iterator[None]:
         """Have the reader told of changes inside the block."""
-        self.subscribe(watch, reader)
         try:
+            self.subscribe(watch, reader)
             yield
         finally:
             self.unsubscribe(watch, reader)
