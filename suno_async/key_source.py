@@ -113,7 +113,7 @@ class KeySource:
             async with limit:
                 key = await _answer(asked)
         except (Exception, asyncio.CancelledError) as error:
-            if _is_being_cancelled():
+            if self._closed and isinstance(error, asyncio.CancelledError):
                 raise
             cause = error
         else:
@@ -204,8 +204,3 @@ async def _in_thread(ask: Callable[[], object]) -> object:
 def _fulfil(future: "asyncio.Future[None]") -> None:
     if not future.done():
         future.set_result(None)
-
-
-def _is_being_cancelled() -> bool:
-    task = cast("asyncio.Task[None]", asyncio.current_task())
-    return task.cancelling() > 0

@@ -157,6 +157,12 @@ class Owner:
             given_up()
 
 
+def is_being_cancelled() -> bool:
+    """Tell whether somebody cancels this task, and not just something in it says so."""
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
+
+
 def _wake(future: "asyncio.Future[None]") -> None:
     if not future.done():
         future.set_result(None)

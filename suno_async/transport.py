@@ -26,6 +26,7 @@ from suno_async.host import Host
 from suno_async.key import Asked, Masked, Scrubber, take_frames_off
 from suno_async.key_source import KeySource
 from suno_async.network import Network
+from suno_async.owner import is_being_cancelled
 from suno_async.proxy import failure_of_proxy
 from suno_async.reading import (
     Heard,
@@ -299,7 +300,7 @@ class Transport:
         try:
             answer = self._answer(*await asked)
         except asyncio.CancelledError as error:
-            if _is_being_cancelled():
+            if is_being_cancelled():
                 raise
             cause = _claimed(error)
         except Exception as error:  # noqa: BLE001 - a caller's client session may raise anything
@@ -350,7 +351,7 @@ class Transport:
                 await self._read_into(response, partial)
         except asyncio.CancelledError as error:
             if not _is_enough(partial):
-                if _is_being_cancelled():
+                if is_being_cancelled():
                     raise
                 cause = _claimed(error)
         except Exception as error:  # noqa: BLE001 - a caller's client session may raise anything
@@ -467,12 +468,6 @@ class _WhatCameIsRead:
 async def _limited(asked: Awaitable[T], limit: StallLimit) -> T:
     async with limit:
         return await asked
-
-
-def _is_being_cancelled() -> bool:
-    """Tell whether somebody cancels this task, and not just something in it says so."""
-    task = asyncio.current_task()
-    return task is None or task.cancelling() > 0
 
 
 def _claimed(cancelled: asyncio.CancelledError) -> Exception:
