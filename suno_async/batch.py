@@ -3,7 +3,14 @@
 import asyncio
 import itertools
 import logging
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Sized
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    Callable,
+    Coroutine,
+    Iterable,
+    Sized,
+)
 from typing import Any, Protocol
 
 from attrs import define
@@ -330,7 +337,7 @@ class Batch:
     def _progress(self, run: _Run, stage: Stage | None) -> None:
         if self._on_progress is None:
             return
-        self._on_progress(
+        told = self._on_progress(
             BatchProgress(
                 position=run.position,
                 request=run.request,
@@ -344,6 +351,9 @@ class Batch:
                 failed=self._failed,
             )
         )
+        if isinstance(told, Coroutine):  # a lambda round a coroutine function: nothing awaits it
+            told.close()
+            raise TypeError("on_progress is a plain function, and is never awaited")
 
     def _stop(self) -> None:
         """Stop pulling and submitting; what is paid for goes on at the service.

@@ -397,10 +397,15 @@ def _checked(observers: Iterable[Observer]) -> tuple[Observer, ...]:
         raise InvalidRequest("observers", observers, rule)
     given = tuple(observers)
     for observer in given:
-        call = getattr(observer, "__call__", None)  # noqa: B004 - an object's method may be async
-        if not callable(observer) or any(map(inspect.iscoroutinefunction, (observer, call))):
+        if not is_plain_function(observer):
             raise InvalidRequest("observers", observer, rule)
     return given
+
+
+def is_plain_function(given: object) -> bool:
+    """Tell whether something can be called, and what comes of it need not be awaited."""
+    call = getattr(given, "__call__", None)  # noqa: B004 - an object's method may be async
+    return callable(given) and not any(map(inspect.iscoroutinefunction, (given, call)))
 
 
 def _tell(observer: Observer, observation: Observation) -> None:

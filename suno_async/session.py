@@ -22,7 +22,7 @@ from suno_async.key import AskForKey, Masked, mask, read_key
 from suno_async.limits import AccountLimits, Places, check_count, checked_seconds, read_seconds
 from suno_async.models import AddInstrumentalRequest, Model, StageEvent, TaskDetails, Track
 from suno_async.network import Trusted, read_network
-from suno_async.observe import Balance, Counts, Observer, Observers, SessionStats
+from suno_async.observe import Balance, Counts, Observer, Observers, SessionStats, is_plain_function
 from suno_async.outcomes import Outcome
 from suno_async.owner import Owner
 from suno_async.reading import LARGEST_FILE_BYTES
@@ -527,8 +527,8 @@ class SunoSession:
             One `Outcome` for each request, in the order in which they end.
 
         Raises:
-            InvalidRequest: `max_in_flight` or `stop_after_uncertain` is below 1, or `requests`
-                cannot be iterated over.
+            InvalidRequest: `max_in_flight` or `stop_after_uncertain` is below 1, `requests` cannot
+                be iterated over, or `on_progress` is no plain function.
             SessionClosed: The session is not open, or was left before all requests were pulled.
             Exception: What the iterable itself raises, after the outcomes of what was pulled; what
                 `on_progress` raises, at once, as if the loop were left.
@@ -540,6 +540,9 @@ class SunoSession:
             check_count("max_in_flight", max_in_flight)
         if stop_after_uncertain is not None:
             check_count("stop_after_uncertain", stop_after_uncertain)
+        if on_progress is not None and not is_plain_function(on_progress):
+            rule = "must be a plain function of one argument"
+            raise InvalidRequest("on_progress", on_progress, rule)
         room = Places(max_in_flight) if max_in_flight is not None else self._room
         return Batch(
             requests,
