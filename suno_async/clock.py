@@ -3,12 +3,22 @@
 import asyncio
 import heapq
 import itertools
+import logging
+import math
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast
+
+from suno_async.errors import described
 
 T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+
+# what a caller's clock may raise
+_ANYTHING = (Exception, asyncio.CancelledError)
 
 
 def duration(value: timedelta | float) -> timedelta:
@@ -63,6 +73,109 @@ class SystemClock:
     async def sleep(self, seconds: float) -> None:
         """Sleep on the running event loop."""
         await asyncio.sleep(seconds)
+
+
+class _SteadyTimer:
+    """Runs its callback once at the most, however often it is told to."""
+
+    __slots__ = ("_callback", "timers")
+
+    def __init__(self, callback: Callable[[], object]) -> None:
+        self._callback: Callable[[], object] | None = callback
+        self.timers: list[Any] = []
+
+    def run(self) -> None:
+        callback, self._callback = self._callback, None
+        if callback is not None:
+            callback()
+
+    def cancel(self) -> None:
+        self._callback = None
+        for timer in self.timers:
+            with suppress(*_ANYTHING):
+                timer.cancel()
+
+
+class SteadyClock:
+    """A caller's clock, which may raise and answer anything: then time goes on as the machine's.
+
+    Args:
+        clock: The caller's.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._warned = False
+        self._known_now, self._known_s = datetime.now(UTC), -math.inf
+        self._now_at_s = self._known_at_s = time.monotonic()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SteadyClock) and other._clock is self._clock
+
+    def __hash__(self) -> int:
+        return id(self._clock)
+
+    def _warn(self, error: BaseException | None, method: str, answer: object = None) -> None:
+        if not self._warned:
+            self._warned = True
+            wrong = described(error) if error is not None else f"a {type(answer).__name__}"
+            _log.warning("the clock fails, time goes on without it: %s: %s", method, wrong)
+
+    def now(self) -> datetime:
+        """Tell its wall-clock time, if it is one."""
+        try:
+            now = self._clock.now()
+            if isinstance(cast("object", now), datetime) and now.tzinfo is not None:
+                self._known_now, self._now_at_s = now.astimezone(UTC), time.monotonic()
+                return self._known_now
+            self._warn(None, "now", now)
+        except _ANYTHING as error:
+            self._warn(error, "now")
+        return self._known_now + timedelta(seconds=time.monotonic() - self._now_at_s)
+
+    def monotonic(self) -> float:
+        """Tell its time in seconds, if it is one and does not go back."""
+        try:
+            now_s = float(self._clock.monotonic())
+            if self._known_s <= now_s < math.inf:
+                self._known_s, self._known_at_s = now_s, time.monotonic()
+                return now_s
+            self._warn(None, "monotonic", now_s)
+        except _ANYTHING as error:
+            self._warn(error, "monotonic")
+        machine_s = time.monotonic()
+        if self._known_s == -math.inf:
+            self._known_s = machine_s
+        self._known_s += machine_s - self._known_at_s
+        self._known_at_s = machine_s
+        return self._known_s
+
+    def call_at(self, deadline_s: float, callback: Callable[[], object]) -> Timer:
+        """Run `callback` once at the most, by the event loop's timer if it sets none."""
+        timer = _SteadyTimer(callback)
+        try:
+            timer.timers.append(self._clock.call_at(deadline_s, timer.run))
+        except _ANYTHING as error:
+            self._warn(error, "call_at")
+            delay_s = max(deadline_s - self.monotonic(), 0.0)
+            timer.timers.append(asyncio.get_running_loop().call_later(delay_s, timer.run))
+        return timer
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait on it; on the event loop if it does not wait."""
+        try:
+            await self._clock.sleep(seconds)
+        except _ANYTHING as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            self._warn(error, "sleep")
+            await asyncio.sleep(seconds)
+
+
+def steadied(clock: Clock) -> Clock:
+    """Make a clock on which everything can rely; the library's own ones are."""
+    return clock if type(clock) in {SystemClock, VirtualClock, SteadyClock} else SteadyClock(clock)
 
 
 class _VirtualTimer:

@@ -248,7 +248,7 @@ class AccountLimits:
     def _goes_on(self, clock: Clock) -> bool:
         """Tell whether the instants that are kept mean the same on this clock."""
         known = self._clock
-        return clock is known or (type(clock) is SystemClock and type(known) is SystemClock)
+        return clock == known or (type(clock) is SystemClock and type(known) is SystemClock)
 
     def _leave_the_old_loop(self) -> None:
         """Forget who waits in a loop that may have ended under them, and has their places."""

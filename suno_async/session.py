@@ -15,7 +15,7 @@ import aiohttp
 from suno_async.base_url import read_base_url, read_upload_base_url
 from suno_async.batch import Batch, OnProgress, Requests
 from suno_async.cadence import Cadence, HazardPaced
-from suno_async.clock import Clock, SystemClock
+from suno_async.clock import Clock, SystemClock, steadied
 from suno_async.errors import InvalidRequest, SessionClosed
 from suno_async.expectations import Expectation
 from suno_async.key import AskForKey, Masked, mask, read_key
@@ -196,7 +196,7 @@ class SunoSession:
         self._observers = Observers(observers)
         self._counts = Counts()
         self._on_submitted = on_submitted
-        self._clock = clock or SystemClock()
+        self._clock = steadied(clock or SystemClock())
         self._entered = False
         self._open = False
 

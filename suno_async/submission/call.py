@@ -69,8 +69,8 @@ class Turn:
         """Give them back; again, it does nothing."""
         limits, self._limits = self._limits, None
         if limits is not None:
-            limits.window.leave(arrived=arrived)
             limits.slots.give()
+            limits.window.leave(arrived=arrived)
 
 
 class PaidCall:
