@@ -18,7 +18,7 @@ from suno_async.media.client import MediaClient
 from suno_async.media.disk import Disk, Lane
 from suno_async.media.formats import AUDIO, IMAGE
 from suno_async.media.marks import mark_of
-from suno_async.media.names import Names, hint_of, key_of, names_of
+from suno_async.media.names import Names, hint_of, key_of, names_of, path_of
 from suno_async.media.partfile import PartFile
 from suno_async.media.transfer import Bounds, OnProgress, Transfer
 from suno_async.models import Track, check_url
@@ -107,7 +107,7 @@ class Downloads:
             raise InvalidRequest("name", name, "must be text that is not blank")
         wanted = Wanted(
             urls=urls,
-            folder=Path(folder),
+            folder=path_of("folder", folder),
             key=key_of(AUDIO, track, urls[0], name),
             names=names_of(track, urls[0], name, position),
             young_until_s=self._young_until_s(urls, completed_at),

@@ -18,6 +18,7 @@ from suno_async.media.addresses import Addresses
 from suno_async.media.client import MediaClient
 from suno_async.media.disk import Disk
 from suno_async.media.downloads import Downloads, has_cover
+from suno_async.media.names import path_of
 from suno_async.media.transfer import Bounds
 from suno_async.media.uploads import Stem, Uploads
 from suno_async.models import StageEvent, TaskDetails, Track
@@ -145,7 +146,7 @@ class Media:
         """Download a track's cover image. See `SunoSession.download_cover`."""
         if not has_cover(track):
             raise InvalidRequest("track.image_url", None, "must be there to be downloaded")
-        return await self._downloads.cover(track, Path(beside))
+        return await self._downloads.cover(track, path_of("beside", beside))
 
     async def download_all(
         self,

@@ -6,13 +6,15 @@ by itself, after which two ids could be one. What would be left for it is one pa
 """
 
 import hashlib
+import os
 import re
 import unicodedata
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
 from attrs import frozen
 
+from suno_async.errors import InvalidRequest
 from suno_async.media.formats import AUDIO, Kind
 from suno_async.models import Track
 
@@ -78,6 +80,22 @@ def names_of(track: Track, url: str, name: str | None, position: int | None) -> 
     numbers = range(1, 3) if position is None else (position,)
     numbered = [f"{title} {number}" for number in numbers]
     return Names((*numbered, f"{title} {identity}"), AUDIO, hint=hint)
+
+
+def path_of(field: str, given: str | os.PathLike[str]) -> Path:
+    """Read a path that a caller names.
+
+    Raises:
+        InvalidRequest: No file system could have it.
+    """
+    try:
+        path = Path(given)
+        os.fsencode(path)
+    except (TypeError, ValueError) as error:
+        raise InvalidRequest(field, given, "must be a path") from error
+    if "\0" in str(path):
+        raise InvalidRequest(field, given, "must be a path")
+    return path
 
 
 def file_name(track: Track) -> str:

@@ -6,13 +6,18 @@ from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from io import FileIO
 from pathlib import Path
+from typing import TypeAlias
 
 import aiohttp
 from aiohttp.abc import AbstractStreamWriter
 
 from suno_async.media.disk import Lane
 from suno_async.media.encodings import CHUNK_BYTES
+from suno_async.media.streams import StemStream
 from suno_async.reading import StallLimit
+
+# what is closed when an upload ends in the middle
+Pieces: TypeAlias = AsyncGenerator[bytes, None] | StemStream
 
 # A host that takes fewer bytes in the time of the longest silence is given up.
 PIECE_BYTES = 64 * 1024
@@ -72,9 +77,7 @@ class StemBody(aiohttp.Payload):
         limit: Limits the host's turns.
     """
 
-    def __init__(
-        self, pieces: AsyncGenerator[bytes, None], size_bytes: int | None, limit: StallLimit
-    ) -> None:
+    def __init__(self, pieces: Pieces, size_bytes: int | None, limit: StallLimit) -> None:
         super().__init__(pieces, content_type="application/octet-stream")
         self._size = size_bytes
         self._limit = limit

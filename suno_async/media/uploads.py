@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import AsyncGenerator, AsyncIterable
+from collections.abc import AsyncIterable
 from pathlib import Path
 from typing import TypeAlias, cast
 from uuid import uuid4
@@ -13,8 +13,9 @@ from suno_async.clock import Clock
 from suno_async.errors import InvalidRequest, SunoError
 from suno_async.media.disk import Disk, Lane
 from suno_async.media.formats import HEAD_BYTES, audio_ending
-from suno_async.media.names import plain_ending
-from suno_async.media.stems import StemBody, StemFile, at_once
+from suno_async.media.names import path_of, plain_ending
+from suno_async.media.stems import Pieces, StemBody, StemFile, at_once
+from suno_async.media.streams import StemStream
 from suno_async.observe import Observers, Uploaded
 from suno_async.retry import RetryPolicy, SharedPause, persist
 from suno_async.transport import Transport
@@ -72,7 +73,7 @@ class Uploads:
                 raise InvalidRequest("stem", stem, "must not be empty")
             return await self._upload_often(bytes(stem)), len(bytes(stem))
         if isinstance(cast("object", stem), str | os.PathLike):
-            path = Path(stem)
+            path = path_of("stem", stem)
             size_bytes = await self._disk.run(_checked_size, path)
             return await self._upload_often(path), size_bytes
         raise InvalidRequest("stem", stem, "must be a path, bytes, or an async iterable of bytes")
@@ -100,33 +101,19 @@ class Uploads:
         )
 
     async def _upload_stream(self, stem: AsyncIterable[bytes]) -> str:
-        chunks = aiter(stem)
-        async for first in chunks:
-            if first:
-                break
-        else:
-            raise InvalidRequest("stem", "an empty stream", "must not be empty")
-        broke: list[Exception] = []
-
-        async def relay() -> AsyncGenerator[bytes, None]:
-            try:
-                yield first
-                async for chunk in chunks:
-                    yield chunk
-            except Exception as error:
-                broke.append(error)
-                raise
-
+        stream = StemStream(stem)
         try:
-            return await self._upload_once(relay(), None, _ending_of(first))
+            if not await stream.begin():
+                raise InvalidRequest("stem", "an empty stream", "must not be empty")
+            return await self._upload_once(stream, None, _ending_of(stream.head))
         except SunoError:
-            if broke:  # it was the caller's stream and not the network
-                raise broke[0] from None
+            if stream.broke is not None:  # it was the caller's stream and not the network
+                raise stream.broke from None
             raise
+        finally:
+            await stream.aclose()
 
-    async def _upload_once(
-        self, pieces: AsyncGenerator[bytes, None], size_bytes: int | None, ending: str
-    ) -> str:
+    async def _upload_once(self, pieces: Pieces, size_bytes: int | None, ending: str) -> str:
         limit = self._transport.stall_limit()
         body = StemBody(pieces, size_bytes, limit)
         name = f"{uuid4().hex}{plain_ending(ending and f'/a{ending}')}"
