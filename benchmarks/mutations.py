@@ -33,7 +33,7 @@ FIRST_S = 240.0
 REST_S = 1200.0
 
 _LEFT_OUT = (".git", ".venv*", ".*_cache", ".hypothesis", "__pycache__")
-_OF_THE_CORE = ("callbacks", "leaving", "media", "network", "submission", "values")
+_OF_THE_CORE = ("callbacks", "leaving", "media", "network", "submission", "values", "hands")
 _OF_THE_TREE = {"test_project.py", "test_readme.py", "test_mutations.py"}
 _TEST = re.compile(r"^(tests/\S+::\S.*?) (?:FAILED|ERROR)\b", re.MULTILINE)
 _BEGUN = re.compile(r"^(tests/\S+::.*?)\s*$", re.MULTILINE)
@@ -160,13 +160,13 @@ def _rest(mutation: Mutation) -> list[str]:
     return [name for name in names if name not in mutation.tests]
 
 
-def tried(copy: Copy, mutation: Mutation) -> Finding:
+def tried(copy: Copy, mutation: Mutation, *, widens: bool) -> Finding:
     """Try one mutation."""
     began_s = time.monotonic()
     with copy.wrong(mutation):
         widened = False
         by = copy.failing(mutation.tests, FIRST_S)
-        if not by:
+        if not by and widens:
             widened = True
             by = copy.failing(_rest(mutation), REST_S)
     seconds = round(time.monotonic() - began_s, 1)
@@ -179,7 +179,9 @@ def _check_control(copy: Copy, mutations: Sequence[Mutation]) -> None:
         raise Broken(f"without any mutation, {by} fails")
 
 
-def _all_tried(mutations: Sequence[Mutation], jobs: int, folder: Path) -> Iterator[Finding]:
+def _all_tried(
+    mutations: Sequence[Mutation], jobs: int, folder: Path, *, widens: bool
+) -> Iterator[Finding]:
     copies: SimpleQueue[Copy] = SimpleQueue()
     for number in range(jobs):
         copies.put(Copy(folder / f"copy-{number}"))
@@ -187,7 +189,7 @@ def _all_tried(mutations: Sequence[Mutation], jobs: int, folder: Path) -> Iterat
     def work(mutation: Mutation) -> Finding:
         copy = copies.get()
         try:
-            return tried(copy, mutation)
+            return tried(copy, mutation, widens=widens)
         finally:
             copies.put(copy)
 
@@ -203,6 +205,7 @@ def main(argv: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks mutations", description=__doc__)
     parser.add_argument("--jobs", type=int, default=1, help="how many are tried at a time")
     parser.add_argument("--only", default="", help="those with this in their name or file")
+    parser.add_argument("--narrow", action="store_true", help="only with their own tests")
     parser.add_argument("--no-control", action="store_true", help="take it that all tests pass")
     options = parser.parse_args(argv)
     mutations = [each for each in ALL if options.only in f"{each.name} {each.file}"]
@@ -211,7 +214,8 @@ def main(argv: list[str]) -> None:
     with tempfile.TemporaryDirectory() as name:
         if not options.no_control:
             _check_control(Copy(Path(name) / "control"), mutations)
-        found = list(_all_tried(mutations, options.jobs, Path(name)))
+        widens = not options.narrow
+        found = list(_all_tried(mutations, options.jobs, Path(name), widens=widens))
     _tell(found)
     survived = [each.name for each in found if not each.by]
     if len(mutations) == len(ALL):

@@ -25,7 +25,7 @@ WRONG = (
         "    except BaseException:  # noqa: BLE001 - a caller's function: it may raise anything\n",
         "    except LookupError:\n",
         "somebody's metrics make a paid submission fail",
-        ("tests/test_observe.py", "tests/test_hands.py"),
+        ("tests/test_observe.py", "tests/hands/test_submitting.py"),
     ),
     Mutation(
         "an observer that says it was cancelled is believed",
@@ -33,6 +33,6 @@ WRONG = (
         "    except BaseException:  # noqa: BLE001 - a caller's function: it may raise anything\n",
         "    except Exception:\n",
         "somebody's metrics make a paid submission fail",
-        ("tests/test_observe.py", "tests/test_hands.py"),
+        ("tests/test_observe.py", "tests/hands/test_submitting.py"),
     ),
 )

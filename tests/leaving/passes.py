@@ -177,7 +177,7 @@ async def ground() -> AsyncIterator[Ground]:
             assert not left, left
             gc.collect()  # what nobody awaited, and whose exception nobody retrieved, speaks up now
             await passes(1)
-            assert noise == []
+            assert noise == [], noise[0]
     finally:
         logging.getLogger("suno_async").setLevel(logging.NOTSET)
 
