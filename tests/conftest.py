@@ -72,7 +72,7 @@ async def suno(sandbox: Sandbox) -> AsyncIterator[SunoSession]:
         yield entered
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+def pytest_terminal_summary(terminalreporter: "pytest.TerminalReporter") -> None:
     """Say it loudly when the page was tested in no browser."""
     skipped = [
         str(report.longrepr)

@@ -22,7 +22,7 @@ from suno_async.key import SHOWN, Masked, Scrubber, mask, read_key
 from suno_async.sandbox import Call, DropAfter, EnvelopeError, Html200, HttpError, Reply, Sandbox
 from suno_async.wire import Answer, read_credits, read_details, read_upload_url
 
-from .world import EAGER, raw_service, session_for, song, tcp_service
+from .world import EAGER, close_hidden, raw_service, session_for, song, tcp_service
 
 KEY = "sk-Geheim/7+x.0123456789-abcdefg"
 BEGINNING = KEY[:8]
@@ -294,6 +294,7 @@ async def test_a_hook_that_shows_what_it_was_given_does_not_show_the_key(
     caplog.set_level(logging.DEBUG)
 
     async def fail(_: Any, __: Any, params: Any) -> None:
+        close_hidden(params)
         raise LookupError(f"{params!r} {dict(params.headers)['Authorization']}")
 
     trace = aiohttp.TraceConfig()

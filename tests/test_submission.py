@@ -48,7 +48,7 @@ from suno_async.sandbox import (
     Truncated,
 )
 
-from .world import EAGER, World, raw_service, session_for, song, until, virtual_world
+from .world import EAGER, World, close_hidden, raw_service, session_for, song, until, virtual_world
 
 
 def posts(sandbox: Sandbox) -> int:
@@ -804,7 +804,8 @@ async def test_a_client_session_that_its_owner_closed_costs_nothing(sandbox: San
 async def test_what_nobody_foresaw_is_uncertain(sandbox: Sandbox) -> None:
     """Invariant 1: whatever breaks on the way, in a caller's own tracing too, is a `SunoError`."""
 
-    async def break_down(*_: Any) -> None:
+    async def break_down(_: object, __: object, told: object) -> None:
+        close_hidden(told)
         raise LookupError("a bug in somebody's tracing")
 
     trace = aiohttp.TraceConfig()

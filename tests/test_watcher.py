@@ -58,7 +58,7 @@ from .following import (
     submitted,
     two_tracks,
 )
-from .world import World, read_request, song, tcp_service, virtual_world
+from .world import World, close_hidden, read_request, song, tcp_service, virtual_world
 
 EVERY_3_S = FixedInterval(timedelta(seconds=3))
 AS_OFTEN_AS_MAY_BE = FixedInterval(timedelta(0))
@@ -282,8 +282,9 @@ async def test_a_surprise_reaches_the_readers_when_it_persists(world: World) -> 
     """What nobody foresaw ends the watch with an error that names the task, never with a hang."""
     broken = False
 
-    async def hook(*_: object) -> None:
+    async def hook(_: object, __: object, told: object) -> None:
         if broken:
+            close_hidden(told)
             raise ZeroDivisionError("a bug")
 
     tracing = aiohttp.TraceConfig()

@@ -20,6 +20,7 @@ from tests.leaving.passes import (
     passes,
     submitting,
 )
+from tests.world import close_hidden
 
 from .behaviours import ANYTHING, FAILING, Odd
 
@@ -78,9 +79,13 @@ def tracing(signal: str) -> Hand:
     """Trace requests at a signal of aiohttp's."""
 
     def hand(odd: Odd) -> Settings:
-        async def trace(*_: object) -> None:
+        async def trace(_: object, __: object, told: object) -> None:
             await passes(1)
-            odd()
+            try:
+                odd()
+            except BaseException:
+                close_hidden(told)
+                raise
 
         config = aiohttp.TraceConfig()
         getattr(config, signal).append(trace)

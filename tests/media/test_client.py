@@ -17,7 +17,7 @@ from suno_async.media.client import joined
 from suno_async.media.failures import Fatal
 from suno_async.observe import Downloaded, Observation
 from suno_async.sandbox import Sandbox
-from tests.world import RawService, session_for, tcp_service
+from tests.world import RawService, close_hidden, session_for, tcp_service
 
 from .hosts import BODY, everything_in, media_for, track_at
 
@@ -266,7 +266,8 @@ async def test_a_callers_hook_that_fails_fails_one_download(
 ) -> None:
     """Invariant 9: what a hook of the caller's session raises is an error of ours, chained."""
 
-    async def fails(*_: object) -> None:
+    async def fails(_: object, __: object, told: object) -> None:
+        close_hidden(told)
         raise error
 
     hooks = aiohttp.TraceConfig()

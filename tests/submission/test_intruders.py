@@ -21,7 +21,7 @@ from suno_async import (
 )
 from suno_async.observe import Observation, Sent, Uncertain
 from suno_async.sandbox import Call, DropAfter, EnvelopeError, Fault, HttpError, Reply, Sandbox
-from tests.world import song
+from tests.world import close_hidden, song
 
 from .surroundings import SIGNALS, netrc, receiving, session
 
@@ -111,7 +111,8 @@ async def faults(make: Callable[[], aiohttp.ClientSession], **settings: Any) -> 
 def hooked(signal: str, raises: Callable[[], BaseException]) -> aiohttp.ClientSession:
     """Make a client session with a trace hook that fails."""
 
-    async def fail(*_: object) -> None:
+    async def fail(_: object, __: object, told: object) -> None:
+        close_hidden(told)
         raise raises()
 
     trace = aiohttp.TraceConfig()
