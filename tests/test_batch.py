@@ -492,6 +492,15 @@ async def test_leaving_early_stops_submitting(
         assert len(await world.run(outcomes(suno, songs(5), max_in_flight=5))) == 5
 
 
+async def test_a_batch_that_is_left_gives_the_sessions_room_back(world: World) -> None:
+    """Invariant 8: what it had of the session's own room is free for `generate` at once."""
+    async with world.session(cadence=EVERY_3_S, max_in_flight=2) as suno:
+        async with aclosing(suno.generate_many(Pulled())) as batch:
+            await world.run(anext(batch))
+        assert suno.stats().in_flight == 0
+        assert (await asyncio.wait_for(world.run(suno.generate(song())), 5)).tracks
+
+
 async def test_a_break_without_closing_ends_the_batch_too(world: World) -> None:
     """Invariant 8: a plain break is enough: the generator is closed when it is forgotten."""
     async with world.session(cadence=EVERY_3_S, max_in_flight=2) as suno:

@@ -240,6 +240,28 @@ async def test_a_file_that_cannot_be_marked_does_not_appear(tmp_path: Path) -> N
         assert path.read_bytes() == BODY
 
 
+# --- a power cut ----------------------------------------------------------------------------------
+
+
+async def test_a_file_is_on_the_disk_before_it_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the name is there before anybody is told of it: a power cut takes neither away."""
+    synced: list[tuple[bool, list[str]]] = []
+    fsync = os.fsync
+
+    def noting(descriptor: int) -> None:
+        is_folder = Path(f"/proc/self/fd/{descriptor}").resolve() == tmp_path
+        names = [name for name in everything_in(tmp_path) if not name.startswith(".")]
+        fsync(descriptor)
+        synced.append((is_folder, names))
+
+    monkeypatch.setattr(os, "fsync", noting)
+    async with media_host(_serve) as url, media_for() as media:
+        path = await media.download(track_at(url), tmp_path)
+    assert synced == [(False, []), (True, [path.name])]
+
+
 # --- folders that somebody has prepared -----------------------------------------------------------
 
 

@@ -268,8 +268,8 @@ import asyncio, resource, sys
 from pathlib import Path
 from suno_async import SunoSession, Track
 
-async def main(url, folder):
-    resource.setrlimit(resource.RLIMIT_FSIZE, (700_001, 700_001))
+async def main(url, folder, room):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(room), int(room)))
     async with SunoSession("key", base_url=url.rpartition("/")[0]) as suno:
         try:
             await suno.download(Track(id="1", title="t", audio_url=url), folder)
@@ -278,6 +278,32 @@ async def main(url, folder):
 
 asyncio.run(main(*sys.argv[1:]))
 """
+
+
+async def with_room_for(room: int, url: str, folder: Path) -> list[str]:
+    """Download where no file can be longer; return what is raised."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-W", "error", "-c", FULL_DISK, url, str(folder), str(room)),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    output, _ = await process.communicate()
+    return output.decode().split()
+
+
+async def test_a_disk_that_is_full_at_the_last_byte_is_told(tmp_path: Path) -> None:
+    """Invariant 9: it takes a part of the last piece without complaint; no file appears."""
+
+    async def serve(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        response.enable_chunked_encoding()
+        await response.prepare(request)
+        await response.write(BODY)
+        return response
+
+    async with media_host(serve) as url:
+        assert await with_room_for(len(BODY) - 1, url, tmp_path) == ["OSError", "27"]
+    assert everything_in(tmp_path) == []
 
 
 async def test_a_full_disk_loses_nothing(suno: SunoSession, tmp_path: Path) -> None:
@@ -289,13 +315,7 @@ async def test_a_full_disk_loses_nothing(suno: SunoSession, tmp_path: Path) -> N
         return web.Response(body=BODY[begin:], status=206 if begin else 200, headers=headers)
 
     async with media_host(serve) as url:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-W", "error", "-c", FULL_DISK, url, str(tmp_path)),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-        output, _ = await process.communicate()
-        assert output.decode().split() == ["OSError", "27"]
+        assert await with_room_for(700_001, url, tmp_path) == ["OSError", "27"]
         track = Track(id="1", title="t", audio_url=url)
         part = part_of(tmp_path, track)
         assert everything_in(tmp_path) == [part.name, part.with_suffix(".tag").name]
