@@ -155,7 +155,8 @@ def _said(posted: Mapping[str, Any]) -> str:
     for name in ("msg", "message", "detail", "error", "title"):
         said = posted.get(name)
         if isinstance(said, dict | list) and said:
-            return dumps(said).decode(errors="replace")[:LONGEST_MESSAGE]
+            with suppress(RecursionError):  # what can be read may be too deep to be written
+                return dumps(said).decode(errors="replace")[:LONGEST_MESSAGE]
         if (text := _text(said)) is not None:
             return text[:LONGEST_MESSAGE]
     return ""
