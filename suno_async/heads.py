@@ -54,8 +54,10 @@ class Heads:
             self._timers[connection] = loop.call_later(self._timeout_s, self._give_up, connection)
             return connection
 
-        listening = await loop.create_server(connected, host, port)
+        # asyncio gives way once more when it listens already: cancelled then, it would go on
+        listening = await loop.create_server(connected, host, port, start_serving=False)
         try:
+            await listening.start_serving()
             yield
         finally:
             listening.close()
