@@ -180,8 +180,9 @@ class AccountLimits:
         self.poll_spacing_s: float = 0.0
         self.next_poll_s: float = -inf
         self.polls_per_second = polls_per_second
-        # the pause that the service asked for, and the answer that asked
+        # the pause that the service asked for, when it did so last, and the answer that asked
         self.paused_until_s: float = -inf
+        self.paused_at_s: float = -inf
         self.paused_by: SunoError | None = None
         self._sessions = 0
         self._clock: Clock | None = None
@@ -258,7 +259,7 @@ class AccountLimits:
     def _begin(self, clock: Clock) -> None:
         self._clock = clock
         self.window: SubmissionWindow = SubmissionWindow(*self._per_window, clock)
-        self.next_poll_s = self.paused_until_s = -inf
+        self.next_poll_s = self.paused_until_s = self.paused_at_s = -inf
 
     def detach(self) -> None:
         """Take note that a session was left."""

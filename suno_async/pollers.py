@@ -150,7 +150,7 @@ class Pollers:
         next_s = self._agenda.next_due_s(now_s)
         if next_s is None:
             return
-        due_s = max(next_s, self._pause.until_s, self._next_turn_s())
+        due_s = max(next_s, self._pause.looks_until_s, self._next_turn_s())
         if due_s <= now_s:
             self._dispatch()
         elif due_s < self._timer_s:
@@ -228,7 +228,7 @@ class Pollers:
         """Take the next watch that may be polled now, or None."""
         now_s = self._clock.monotonic()
         limits = self._limits
-        if now_s < self._pause.until_s or now_s < limits.next_poll_s:
+        if now_s < self._pause.looks_until_s or now_s < limits.next_poll_s:
             return None
         while (watch := self._agenda.take(now_s)) is not None:
             if now_s < watch.next_ask_s:

@@ -47,7 +47,7 @@ class RetryPolicy:
     Args:
         attempts: How often a call is tried in all when the network fails; 1 or more.
         patience: How long a call goes on trying when the service says that it took nothing
-            (called too often, maintenance).
+            (called too often, maintenance); looks at watched tasks pause no longer at a time.
         base: The ceiling of the first wait; each wait is drawn evenly from zero to its ceiling
             (full jitter), and the ceiling doubles.
         cap: The highest ceiling.
@@ -182,6 +182,16 @@ class SharedPause:
         """When the pause ends, on the monotonic clock."""
         return self._limits.paused_until_s
 
+    @property
+    def looks_until_s(self) -> float:
+        """When looks at watched tasks go on, on the monotonic clock.
+
+        As with a call, patience bounds the pause. Nobody could be told that it is longer, and a
+        single answer must not end all watches: nor may a task that expires meanwhile be forgotten.
+        """
+        patience_s = self._policy.patience.total_seconds()
+        return min(self._limits.paused_until_s, self._limits.paused_at_s + patience_s)
+
     def note(self, error: SunoError) -> None:
         """Pause if a call was made too often, or was told how long to wait."""
         asked = asked_wait(error)
@@ -200,7 +210,8 @@ class SharedPause:
         wait_s = self._policy.wait_s(self._failures)
         if asked is not None:
             wait_s = asked.total_seconds() + min(wait_s, 1.0)
-        until_s = self._clock.monotonic() + wait_s
+        self._limits.paused_at_s = self._clock.monotonic()
+        until_s = self._limits.paused_at_s + wait_s
         if until_s > self._limits.paused_until_s:
             self._limits.paused_until_s, self._limits.paused_by = until_s, error
             if self._observers:

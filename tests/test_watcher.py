@@ -183,6 +183,20 @@ async def test_a_429_slows_all_watches(world: World, retry_after: str) -> None:
     assert min(later) >= 119
 
 
+@pytest.mark.parametrize("retry_after", ["2592000", "1893456000"], ids=["a month", "the year 2030"])
+async def test_a_pause_beyond_patience_blinds_no_watch(world: World, retry_after: str) -> None:
+    """Invariants 2 and 4: one such answer neither hides a result nor lets a task never expire."""
+    async with world.session(cadence=FixedInterval(timedelta(hours=6))) as suno:
+        tasks = [await submitted(suno, world.sandbox, script) for script in (STUCK, TaskScript())]
+        world.sandbox.inject(Call.DETAILS, EnvelopeError(429, retry_after=retry_after))
+        stuck, running = (asyncio.create_task(task.result()) for task in tasks)
+        await world.pass_time(86_400)
+        assert len(running.result().tracks) == 2
+        await world.pass_time(13 * 86_400 + 700)
+        with pytest.raises(TaskExpired):
+            await stuck
+
+
 async def test_an_old_answer_takes_nothing_back(world: World) -> None:
     """Invariants 2 and 3: a replica that lags neither repeats a stage nor takes one back."""
     async with world.session(cadence=EVERY_3_S) as suno:
