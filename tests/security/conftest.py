@@ -1,5 +1,8 @@
-"""Databases of both kinds, and a service for jobs, as the tests of jobs have them."""
+"""Databases of both kinds and a service for jobs, as tests of jobs have them, and commands."""
 
+import pytest
+
+from tests.cli.preloaded import Server
 from tests.durable.conftest import (
     database,
     postgres,
@@ -18,4 +21,11 @@ __all__ = [
     "server",
     "service",
     "sqlite",
+    "starter",
 ]
+
+
+@pytest.fixture(scope="session")
+def starter() -> Server:
+    """What starts commands; `server` is PostgreSQL's here."""
+    return Server()

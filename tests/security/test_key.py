@@ -90,7 +90,7 @@ def test_every_form_is_found() -> None:
 # --- at rest --------------------------------------------------------------------------------------
 
 
-async def test_a_run_leaves_it_nowhere(knowing: Sandbox, tmp_path: Path) -> None:
+async def test_a_run_leaves_it_nowhere(knowing: Sandbox, tmp_path: Path, starter: Server) -> None:
     """Not in the folder, its database, page, table and log, and not on the screen."""
     (tmp_path / "songs.csv").write_text(
         "title,tags,negative_tags,upload_url\n"
@@ -98,7 +98,7 @@ async def test_a_run_leaves_it_nowhere(knowing: Sandbox, tmp_path: Path) -> None
     )
     for fault in ("another code", "a broken frame"):
         knowing.inject(Call.SUBMIT, FAULTS[fault])
-    command = Command(tmp_path, knowing, Server())
+    command = Command(tmp_path, knowing, starter)
     words = ("--log", "log.txt", "generate", *command.service, "--manifest", "songs.csv")
     ended = await command.run(*words, "--yes")
     assert ended.status == 1
