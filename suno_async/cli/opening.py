@@ -1,5 +1,6 @@
 """Open the page of a run in a browser."""
 
+import os
 import shlex
 import webbrowser
 from pathlib import Path
@@ -9,6 +10,7 @@ import typer
 from suno_async.cli.board import Board
 from suno_async.cli.failures import Complaint, ending_clearly, printable
 from suno_async.cli.page import PAGE
+from suno_async.key import API_KEY_VARIABLE
 
 
 def open_page(folder: Path) -> None:
@@ -25,5 +27,6 @@ def open_page(folder: Path) -> None:
         if not page.is_file():
             makes = shlex.join(["suno-async", "generate", "--out", str(folder)])
             raise Complaint(f"there is no page in {folder}: {makes} makes one")
+        os.environ.pop(API_KEY_VARIABLE, None)  # a browser, and what it starts, inherits the rest
         if not webbrowser.open(page.as_uri()):
             typer.echo(printable(str(page)))

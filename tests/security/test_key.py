@@ -111,6 +111,21 @@ async def test_a_run_leaves_it_nowhere(knowing: Sandbox, tmp_path: Path, starter
     assert [path for path in files if shows_key(path.read_bytes())] == []
 
 
+async def test_a_browser_does_not_get_it(knowing: Sandbox, tmp_path: Path, starter: Server) -> None:
+    """What `open` starts has no key in its environment."""
+    (tmp_path / "index.html").write_text("a page")
+    browser = tmp_path / "browser"
+    browser.write_text('#!/bin/sh\nenv > "$HERE/seen.part"; mv "$HERE/seen.part" "$HERE/seen"\n')
+    browser.chmod(0o755)
+    env = {"BROWSER": f"{browser} %s", "HERE": str(tmp_path)}
+    ended = await Command(tmp_path, knowing, starter).run("open", ".", env=env)
+    assert ended.status == 0
+    await until(lambda: (tmp_path / "seen").exists())
+    seen = (tmp_path / "seen").read_text()
+    assert "BROWSER=" in seen
+    assert not shows_key(seen)
+
+
 async def test_jobs_leave_it_nowhere(database: str, knowing: Sandbox, tmp_path: Path) -> None:
     """Not in a table of a database of either kind, whatever became of the jobs."""
     async with working(database, knowing) as durable:
