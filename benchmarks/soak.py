@@ -73,9 +73,9 @@ class Service:
         return told
 
 
-def start_service(seed: int) -> Service:
+def start_service(seed: int, rate: float) -> Service:
     """Start the sandbox's process."""
-    settings = {"seed": seed, "rate": RATE, "time_scale": _SCALE}
+    settings = {"seed": seed, "rate": rate, "time_scale": _SCALE}
     popen = subprocess.Popen(
         [sys.executable, "-m", "benchmarks.soak_service", json.dumps(settings)],
         stdout=subprocess.PIPE,
@@ -323,9 +323,9 @@ def _reap(process: Process) -> None:
             pipe.close()
 
 
-async def soak(seed: int, seconds: float, folder: Path) -> dict[str, Any]:
+async def soak(seed: int, seconds: float, rate: float, folder: Path) -> dict[str, Any]:
     """Run one soak; draw its memory, and give its figures."""
-    service = start_service(seed)
+    service = start_service(seed, rate)
     try:
         async with AsyncExitStack() as stack:
             server = stack.enter_context(restartable())
@@ -368,11 +368,12 @@ def main(argv: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks soak", description=__doc__)
     parser.add_argument("--hours", type=float, default=0.17)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--rate", type=float, default=RATE, help="the share of calls with a fault")
     options = parser.parse_args(argv)
     began_s = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="soak-", ignore_cleanup_errors=True) as folder:
-        figures = asyncio.run(soak(options.seed, options.hours * 3600, Path(folder)))
-    figures = {"hours": options.hours, "seed": options.seed, **figures}
+        work = soak(options.seed, options.hours * 3600, options.rate, Path(folder))
+        figures = {**vars(options), **asyncio.run(work)}
     figures["seconds"] = round(time.monotonic() - began_s, 1)
     report.table("soak", ("", "count"), list(_flat(figures)))
     for problem in figures["problems"]:
