@@ -49,8 +49,12 @@ class OneTimeBody(aiohttp.BytesPayload):
         self._refuse_if_late()
         if self._spent:
             raise RuntimeError("a submission is sent once at the most")
+        connection = getattr(writer, "protocol", None)
+        # a kept-alive one of the caller's, on which something came that nobody had asked for
+        if getattr(connection, "should_close", False):
+            raise ConnectionResetError("the connection is not clean: its answer would be another's")
         self._spent = True
-        self.connection = getattr(writer, "protocol", None)
+        self.connection = connection
         self._note_sent()
 
     def _note_sent(self) -> None:

@@ -239,6 +239,7 @@ class PaidCall:
             self._cancelled = True
             failure = ConnectionFailed(_LEFT)
         finally:
+            body.revoke()  # what is not sent by now never is, whoever still holds it
             turn.end(arrived=body.sent)
         await self._judge(answer, failure)
 
@@ -279,7 +280,9 @@ class PaidCall:
             if verdict is Verdict.NOT_SENT and isinstance(failure, UnexpectedError):
                 failure.reason = f"nothing was sent: {failure.reason}"
             return verdict, failure, None
-        envelope, task_id = read_envelope(answer), find_task_id(answer)
+        envelope = read_envelope(answer)
+        # what was not sent has no task: the answer is another request's
+        task_id = find_task_id(answer) if self.sent else None
         verdict = judge_submission(
             sent=self.sent,
             http_status=answer.http_status,
