@@ -76,7 +76,7 @@ def _settings_for(expected: Expected, fault: Fault, place: Path) -> dict[str, An
     settings: dict[str, Any] = {}
     if fault.is_slow:
         settings |= {"timeout": TIMEOUT_S, "retry": _tries(2)}
-    if fault.once:
+    if fault.once or fault.is_huge:
         settings |= {"retry": _tries(1)}
     if fault.name == "disk full" and expected.call == "submit":
 

@@ -26,9 +26,8 @@ def _name(cell: Expected) -> str:
 
 @pytest.fixture(scope="module", autouse=True)
 def _kept_by_nobody_else() -> Iterator[None]:
-    """What was there before is not collected again and again; pytest keeps no log, and no error."""
+    """Pytest keeps no log, and no error with it; what was there before is collected afterwards."""
     gc.collect()
-    gc.freeze()
     logging.getLogger("suno_async").setLevel(logging.CRITICAL)
     yield
     logging.getLogger("suno_async").setLevel(logging.NOTSET)
