@@ -48,6 +48,13 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
         writer.close()
 
 
+async def end_at_once(writer: asyncio.StreamWriter) -> None:
+    """End a connection; how it ended is seen, so that nobody says that it was not."""
+    writer.transport.abort()
+    with suppress(OSError):
+        await writer.wait_closed()
+
+
 @define(eq=False)
 class Exchange:
     """One connection that meets a strike.
@@ -85,7 +92,7 @@ class Exchange:
             found = _LENGTH.search(head)
             body = await (far.readexactly(int(found[1])) if found else far.read())
         finally:
-            forth.transport.abort()
+            await end_at_once(forth)
         return head, self.line.renamed(body)
 
     async def say(self, *parts: bytes) -> None:
@@ -224,7 +231,7 @@ class Line:
             self._tasks.discard(task)
             self._near.discard(writer)
             self._ends.discard(writer)
-            writer.transport.abort()
+            await end_at_once(writer)
 
     async def _struck(self, strike: Strike, exchange: Exchange) -> None:
         self.struck += 1
@@ -248,10 +255,10 @@ class Line:
             await self._answer(far, writer, submission=submission)
         finally:
             self._ends.discard(forth)
-            forth.transport.abort()
             if out is not None:
                 out.cancel()
                 await asyncio.wait({out})
+            await end_at_once(forth)
 
     async def _answer(
         self, far: asyncio.StreamReader, writer: asyncio.StreamWriter, *, submission: bool

@@ -18,6 +18,7 @@ from suno_async import CallbackNotice, CallbackReceiver, FixedInterval, SunoSess
 from suno_async.observe import Accepted, Observation
 from suno_async.sandbox import Sandbox
 from tests.callbacks.hosting import callback, free_port, head, status_of
+from tests.line import end_at_once
 from tests.world import session_for, song, until
 
 from . import strikes
@@ -93,7 +94,7 @@ class Sender:
         try:
             yield reader, writer
         finally:
-            writer.transport.abort()
+            await end_at_once(writer)
 
     async def elsewhere(self) -> str:
         """Post what belongs to no task of this process."""
