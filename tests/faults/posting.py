@@ -27,7 +27,7 @@ from .table import Expected
 from .tally import Tally, nothing_left_of
 from .types import mistyped, ways_of
 
-HEAD_TIMEOUT_S = 0.3
+HEAD_TIMEOUT_S = 1.0
 BODY_TIMEOUT_S = 11.0
 _DAYS = timedelta(days=15)
 _TLS = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(64)

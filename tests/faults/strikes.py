@@ -142,7 +142,7 @@ async def _drip(exchange: Exchange, first: bytes, *pieces: bytes) -> None:
         if exchange.reader.at_eof():
             return
         await exchange.say(piece)
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.25)
 
 
 # --- the answer is another one --------------------------------------------------------------------
