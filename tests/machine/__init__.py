@@ -1,0 +1,1 @@
+"""Sandbox, receiver, sessions and their callers, driven together by a state machine."""
