@@ -196,9 +196,12 @@ def _is_error(cls: Any) -> bool:
 
 
 def _error_to_json(error: SunoError) -> dict[str, Any]:
-    stored = {a.name: converter.unstructure(getattr(error, a.name)) for a in fields(type(error))}
-    if isinstance(error, InvalidRequest):
-        stored["value"] = _as_refused(error.value)
+    stored: dict[str, Any] = {
+        a.name: _as_refused(error.value)
+        if isinstance(error, InvalidRequest) and a.name == "value"
+        else converter.unstructure(getattr(error, a.name))
+        for a in fields(type(error))
+    }
     return {"error": type(error).__name__, **stored}
 
 
@@ -206,7 +209,8 @@ def _as_refused(value: object) -> Any:
     """Give a refused value, or its `repr` when JSON would not give the same one back."""
     try:
         text = _dumps(value)
-        kept = len(text) < 10_000 and _loads(text) == value
+        # what stands in an error, in an outcome, may not be nested as deep as JSON can be at all
+        kept = len(text) < 10_000 and _loads(text) == value and _plain(value) == value
     except (TypeError, ValueError, RecursionError):
         kept = False
     if kept:
