@@ -66,6 +66,23 @@ async def test_the_key_stays_home(sandbox: Sandbox, suno: SunoSession, tmp_path:
     assert not any(seen.authorized for seen in media)
 
 
+async def test_invariant_7_nothing_that_a_media_host_is_sent_holds_the_key(
+    sandbox: Sandbox, suno: SunoSession, tmp_path: Path
+) -> None:
+    """No header, and no part of the URL, whatever it is called."""
+    sent: list[str] = []
+
+    async def serve(request: web.Request) -> web.StreamResponse:
+        sent.append(f"{request.raw_path} {request.raw_headers!r} {await request.read()!r}")
+        return web.Response(body=BODY)
+
+    async with media_host(serve) as url:
+        await suno.credits()  # which needs the key
+        await suno.download(Track(id="1", title="t", audio_url=url), tmp_path)
+    assert len(sent) == 1
+    assert sandbox.api_key not in sent[0]
+
+
 async def test_a_file_that_is_there_is_not_fetched_again(
     sandbox: Sandbox, suno: SunoSession, tmp_path: Path
 ) -> None:

@@ -62,6 +62,20 @@ async def test_audio_is_what_begins_like_it(
             assert (path.name, path.read_bytes()) == (f"t 1{ending}", body)
 
 
+@pytest.mark.parametrize("kind", ["image/png", "text/html", "application/pdf", "video/mp4", "junk"])
+async def test_what_nobody_knows_and_nobody_calls_audio_is_refused(
+    suno: SunoSession, tmp_path: Path, kind: str
+) -> None:
+    """A format that is new has to be called audio."""
+
+    async def serve(request: web.Request) -> web.StreamResponse:
+        return web.Response(body=b"\x01new\0" * 20, headers={"Content-Type": kind})
+
+    async with media_host(serve) as url:
+        with pytest.raises(ProtocolError, match=f"sent {kind} in place of audio"):
+            await suno.download(track_at(url), tmp_path)
+
+
 @pytest.mark.parametrize("head", TEXT)
 @pytest.mark.parametrize("kind", ["audio/mpeg", "application/octet-stream"])
 async def test_pages_called_audio_are_refused(
