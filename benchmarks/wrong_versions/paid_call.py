@@ -59,8 +59,8 @@ WRONG = (
     Mutation(
         "a submission rides on a kept-alive connection",
         _TRANSPORT,
-        "            self._fresh = self._own(self._network.connector(force_close=True))\n",
-        "            self._fresh = self._own(self._network.connector())\n",
+        "            fresh = self._network.connector(force_close=True)\n",
+        "            fresh = self._network.connector()\n",
         "one that the other side is just closing makes a submission uncertain",
         (_SUBMISSION, "tests/network/test_tls.py"),
     ),

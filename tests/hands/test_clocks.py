@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from suno_async import SystemClock
-from tests.leaving.passes import WORK, Ground, Work, ground
+from tests.leaving.passes import Ground, Work, consuming, ground, submitting
 
 from .behaviours import RAISING, Odd
 from .test_submitting import Settings, always, ended, faults, handed_in
@@ -72,7 +72,7 @@ async def test_invariants_1_2_8_a_clock_fails_at_any_call(
             f"{name}, {work.__name__}, call {at}": always(
                 earth, ticking(method), work, Odd(misbehave, at, at), receiver=False
             )
-            for work in WORK
+            for work in (submitting, consuming)
             for at in range(1, min(await calls_of(earth, method, work), MOST_CALLS) + 1)
         }
         assert await faults(runs) == {}
