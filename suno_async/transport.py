@@ -231,7 +231,8 @@ class Transport:
                 self._direct_key = key
             asked = self._direct.get(self._api.prefix + path, timeout.total or self._timeout_s)
         else:
-            asked = self._ask(session, "GET", self._api, path, None, key, timeout)
+            asking = self._ask(session, "GET", self._api, path, None, key, timeout)
+            asked = _bounded(asking, timeout.total)
         answer = await self._answered("GET", path, asked)
         if self._keys.can_change and _refuses_key(answer):
             await self._keys.renewed(key, timeout.total or inf)
@@ -465,8 +466,15 @@ class _WhatCameIsRead:
             self._limit.reschedule(self._loop.time())
 
 
+async def _bounded(asked: Awaitable[T], seconds: float | None) -> T:
+    """Bound what aiohttp does not: hooks of a caller's client session that never come back."""
+    async with asyncio.timeout(seconds):
+        return await asked
+
+
 async def _limited(asked: Awaitable[T], limit: StallLimit) -> T:
     async with limit:
+        limit.begin()  # until the body is asked for, which may never be: there may be hooks before
         return await asked
 
 

@@ -95,6 +95,7 @@ class StemBody(aiohttp.Payload):
         self._limit.begin()
 
     async def _hand_out(self, writer: AbstractStreamWriter) -> None:
+        self._limit.end()
         async with aclosing(self._value) as chunks:
             async for chunk in chunks:
                 for piece in _split(chunk):
