@@ -35,4 +35,55 @@ WRONG = (
         "somebody's metrics make a paid submission fail",
         ("tests/test_observe.py", "tests/hands/test_submitting.py"),
     ),
+    Mutation(
+        "a hook that never comes back holds a call",
+        "suno_async/transport.py",
+        "            asked = _bounded(asking, timeout.total)\n",
+        "            asked = asking\n",
+        "a tracing collector that stalls once keeps a paid task from being looked at again",
+        ("tests/hands/test_never.py",),
+    ),
+    Mutation(
+        "a look that says that it was cancelled is believed",
+        "suno_async/transport.py",
+        "        except asyncio.CancelledError as error:\n"
+        "            if is_being_cancelled():\n"
+        "                raise\n"
+        "            cause = _claimed(error)\n",
+        "        except asyncio.CancelledError:\n            raise\n",
+        "details() never comes back",
+        ("tests/hands/test_watching.py",),
+    ),
+    Mutation(
+        "what an exception says is written without care",
+        "suno_async/batch.py",
+        "    about = described(error)\n",
+        '    about = f"{type(error).__name__}: {error}"\n',
+        "a batch waits for ever for a task that is paid",
+        ("tests/hands/test_submitting.py",),
+    ),
+    Mutation(
+        "a caller's clock is relied on",
+        "suno_async/session.py",
+        "        self._clock = steadied(clock or SystemClock())\n",
+        "        self._clock = clock or SystemClock()\n",
+        "one failure of it leaves a caller waiting for ever",
+        ("tests/hands/test_clocks.py",),
+    ),
+    Mutation(
+        "an on_progress that would have to be awaited is taken",
+        "suno_async/session.py",
+        "        if on_progress is not None and not is_plain_function(on_progress):\n",
+        "        if on_progress is not None and not callable(on_progress):\n",
+        "the batch ends when its first task is paid",
+        ("tests/hands/test_batches.py",),
+    ),
+    Mutation(
+        "a stream that is not read to its end is not closed",
+        "suno_async/media/uploads.py",
+        "            await stream.aclose()\n",
+        "            pass\n",
+        "a caller's file stays open",
+        ("tests/hands/test_media.py",),
+    ),
 )
