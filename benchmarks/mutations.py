@@ -36,7 +36,7 @@ _LEFT_OUT = (".git", ".venv*", ".*_cache", ".hypothesis", "__pycache__")
 _OF_THE_CORE = ("callbacks", "leaving", "media", "network", "submission", "values", "hands")
 _OF_THE_TREE = {"test_project.py", "test_readme.py", "test_mutations.py"}
 _TEST = re.compile(r"^(tests/\S+::\S.*?) (?:FAILED|ERROR)\b", re.MULTILINE)
-_BEGUN = re.compile(r"^(tests/\S+::.*?)\s*$", re.MULTILINE)
+_BEGUN = re.compile(r"^(tests/\S+::.*?)\s*(?:Timeout \(.*)?$", re.MULTILINE)
 
 
 class Broken(Exception):
