@@ -34,6 +34,8 @@ LAST_WAIT_S = 0.4
 NO_WAIT = (0.0, 0.0, 0.0)
 
 _LEFT = "the session was left before the answer came"
+# (something that was handed in, or the event loop that ends)
+_CANCELLED = "the submission was cancelled from outside before the answer came"
 
 
 @frozen
@@ -237,7 +239,7 @@ class PaidCall:
             if not body.sent:
                 raise
             self._cancelled = True
-            failure = ConnectionFailed(_LEFT)
+            failure = ConnectionFailed(_LEFT if self._around.owner.closed else _CANCELLED)
         finally:
             body.revoke()  # what is not sent by now never is, whoever still holds it
             turn.end(arrived=body.sent)

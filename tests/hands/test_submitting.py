@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from suno_async import AddInstrumentalRequest, FixedInterval
+from suno_async import AddInstrumentalRequest, FixedInterval, SubmissionUncertain
 from suno_async.errors import described
 from tests.leaving.passes import (
     WORK,
@@ -211,6 +211,27 @@ async def test_invariants_1_2_8_a_hand_that_always_misbehaves(hand: str) -> None
             if not is_aiohttps(hand, name)
         }
         assert await faults(runs) == {}
+
+
+async def test_what_a_hook_cancels_is_not_called_left() -> None:
+    """It is uncertain, and its reason does not speak of leaving a session that is open."""
+
+    async def cancel(_: object, __: object, told: object) -> None:
+        FAILING["cancels its caller"]()
+        try:
+            await passes(1)
+        finally:
+            close_hidden(told)
+
+    trace = aiohttp.TraceConfig()
+    trace.on_request_end.append(cancel)
+    client = aiohttp.ClientSession(trace_configs=[trace])
+    async with ground() as earth:
+        async with handed_in(earth, lambda _: {"client_session": client}, Odd(object)) as seen:
+            await ended(seen, submitting)
+        (error,) = seen.errors
+        assert isinstance(error, SubmissionUncertain)
+        assert "cancelled from outside" in str(error)
 
 
 def is_aiohttps(hand: str, behaviour: str) -> bool:
