@@ -53,3 +53,5 @@ def main(argv: list[str]) -> None:
     print(f"\n{senseless} cells make no sense; {seconds:.0f} s")
     for wrong in total.wrong:
         print(f"WRONG: {wrong}")
+    if total.wrong:
+        raise SystemExit(1)
