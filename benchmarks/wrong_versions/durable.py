@@ -28,6 +28,6 @@ WRONG = (
         "        if used >= self._limits.per_window:\n",
         "        if used > self._limits.per_window:\n",
         "the fleet is blocked for calling too often",
-        ("tests/durable/test_keys.py", "tests/durable/test_chaos.py"),
+        ("tests/durable/test_window.py",),
     ),
 )
