@@ -5,8 +5,7 @@ import json
 import re
 import zlib
 from functools import partial
-from types import TracebackType
-from typing import Self, cast
+from typing import cast
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
@@ -135,45 +134,3 @@ def _dechunked(body: bytes) -> bytes:
         whole += body[found.end() : found.end() + size]
         body = body[found.end() + size + 2 :]
     return bytes(whole)
-
-
-class StallLimit:
-    """Raises TimeoutError in its block when the other side takes too long over its turn.
-
-    Bytes that drip do not prolong a turn, as they do a time-out of a socket's silence.
-
-    Args:
-        seconds: How long a turn may take.
-    """
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._limit = asyncio.timeout(None)
-        self._entered = False
-
-    async def __aenter__(self) -> Self:
-        await self._limit.__aenter__()
-        self._entered = True
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._entered = False
-        await self._limit.__aexit__(kind, error, trace)
-
-    def begin(self) -> None:
-        """Take note that it is the other side's turn from now on."""
-        self._set(asyncio.get_running_loop().time() + self._seconds)
-
-    def end(self) -> None:
-        """Take note that it is our turn, which may take as long as it likes."""
-        self._set(None)
-
-    def _set(self, due_s: float | None) -> None:
-        # a body may still be written when its answer has come already
-        if self._entered and not self._limit.expired():
-            self._limit.reschedule(due_s)

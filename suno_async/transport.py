@@ -30,7 +30,6 @@ from suno_async.owner import is_being_cancelled
 from suno_async.proxy import failure_of_proxy
 from suno_async.reading import (
     Heard,
-    StallLimit,
     check_size,
     decoded,
     first_json,
@@ -39,6 +38,7 @@ from suno_async.reading import (
     withheld,
 )
 from suno_async.retry import read_retry_after
+from suno_async.timeouts import ReadFirst, StallLimit
 from suno_async.wire import Answer, find_task_id, read_envelope
 
 T = TypeVar("T")
@@ -61,10 +61,6 @@ _PARSING: dict[str, Any] = {"max_field_size": LARGEST_HEADER_BYTES}
 # how many headers there may be, for an aiohttp that limits that too (3.14)
 _LIMITS_HEADERS = "max_headers" in (aiohttp.ClientSession.__init__.__kwdefaults__ or {})
 _MOST_HEADERS: dict[str, Any] = {"max_headers": 10_000} if _LIMITS_HEADERS else {}
-
-# How often the event loop goes round after a time-out before it is believed: what lies in the
-# socket already is read first, also after a standstill of the whole process.
-LAST_PASSES = 20
 
 # Raised while a connection is being made, and only then.
 _NEVER_SENT = (
@@ -333,7 +329,7 @@ class Transport:
         cause: Exception | None = None
         try:
             async with (
-                _WhatCameIsRead(self._timeout_s),
+                ReadFirst(self._timeout_s),
                 session.request(
                     "POST",
                     self._api.url_of(path),
@@ -427,43 +423,6 @@ class Transport:
             code, end = None, self.scrub(described(ending))
         seconds = time.perf_counter() - began_s
         _log.debug("%s %s: %s, %.3f s", method, path, end, seconds, extra={"code": code})
-
-
-class _WhatCameIsRead:
-    """Raises TimeoutError when a block takes too long, and what has come was read before.
-
-    A time-out that is due at the same time as an answer would win otherwise: after the process
-    stood still, both are.
-
-    Args:
-        timeout_s: How long it may take.
-    """
-
-    def __init__(self, timeout_s: float) -> None:
-        self._timeout_s = timeout_s
-        self._loop = asyncio.get_running_loop()
-        self._limit = asyncio.timeout(None)
-        self._timer: asyncio.Handle | None = None
-
-    async def __aenter__(self) -> None:
-        await self._limit.__aenter__()
-        self._timer = self._loop.call_later(self._timeout_s, self._due, LAST_PASSES)
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        await self._limit.__aexit__(kind, error, trace)
-
-    def _due(self, passes_left: int) -> None:
-        if passes_left:
-            self._timer = self._loop.call_soon(self._due, passes_left - 1)
-        else:
-            self._limit.reschedule(self._loop.time())
 
 
 async def _bounded(asked: Awaitable[T], seconds: float | None) -> T:

@@ -18,7 +18,7 @@ from suno_async.media.answers import Head
 from suno_async.media.encodings import CHUNK_BYTES
 from suno_async.media.failures import Fatal, translated
 from suno_async.network import Network
-from suno_async.reading import StallLimit
+from suno_async.timeouts import StallLimit
 from suno_async.transport import NETWORK
 
 # seen: hosts refuse Python's usual one

@@ -14,7 +14,7 @@ from aiohttp.abc import AbstractStreamWriter
 from suno_async.media.disk import Lane
 from suno_async.media.encodings import CHUNK_BYTES
 from suno_async.media.streams import StemStream
-from suno_async.reading import StallLimit
+from suno_async.timeouts import StallLimit
 
 # what is closed when an upload ends in the middle
 Pieces: TypeAlias = AsyncGenerator[bytes, None] | StemStream

@@ -212,7 +212,9 @@ class _Later:
         raise AssertionError("nobody awaits it")
 
 
-@pytest.mark.parametrize("wrong", [_later, _Later(), 5, "print"], ids=repr)
+@pytest.mark.parametrize(
+    "wrong", [_later, _Later(), 5, "print"], ids=["async", "object", "5", "print"]
+)
 async def test_what_cannot_be_told_of_progress_is_refused(
     sandbox: Sandbox, suno: SunoSession, wrong: Any
 ) -> None:
