@@ -28,15 +28,17 @@ async def following(
             now_s = await store.now_s()
             for standing in await store.standing(prefix):
                 settled = standing.is_settled(now_s)
+                if seen.get(standing.key) != (standing.change, settled):
+                    try:
+                        record = await store.record(standing.key)
+                    except JobNotFound:  # it was pruned meanwhile
+                        continue
+                    # it may have changed once more since
+                    settled = record.is_settled(now_s)
+                    seen[standing.key] = record.change, settled
+                    news = True
+                    yield record, settled
                 goes_on = goes_on or not settled
-                if seen.get(standing.key) == (standing.change, settled):
-                    continue
-                seen[standing.key] = standing.change, settled
-                news = True
-                try:
-                    yield await store.record(standing.key), settled
-                except JobNotFound:  # it was pruned meanwhile
-                    continue
             if news and not goes_on:
                 continue  # whoever was told may have submitted more
             if not goes_on:

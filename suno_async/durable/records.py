@@ -41,6 +41,7 @@ class JobRecord:
         files_error: Why something could not be saved.
         error: Why it did not become complete.
         settled_s: When an uncertain one stops waiting for a callback, or an ended one ended.
+        change: Another number after every change of the job.
     """
 
     number: int
@@ -62,6 +63,7 @@ class JobRecord:
     files_error: str | None
     error: SunoError | None
     settled_s: float | None
+    change: int
 
     @property
     def outcome(self) -> Outcome:
@@ -123,6 +125,7 @@ def read_record(row: sa.Row[Any]) -> JobRecord:
         files_error=row.files_error,
         error=_error(row),
         settled_s=row.settled_s,
+        change=row.changed,
     )
 
 

@@ -95,6 +95,21 @@ async def test_jobs_as_they_change(room: Office, prefix: str) -> None:
     assert [event.stage for event in added[-1].stages] == list(Stage)
 
 
+async def test_a_job_that_changes_while_another_is_told_is_told_once(
+    room: Office, prefix: str
+) -> None:
+    """What it has become meanwhile is not told again as a change."""
+    jobs = [await room.submit(f"{prefix}{number}") for number in range(2)]
+    told: list[tuple[str, JobState]] = []
+    async for job in room.reader.follow(prefix):
+        if not told:
+            for each in jobs:
+                await each.result(20)
+        told.append((job.key, job.state))
+    assert len(set(told)) == len(told)
+    assert {key for key, state in told if state is JobState.COMPLETE} == {it.key for it in jobs}
+
+
 async def test_what_is_pruned_is_gone(room: Office, prefix: str) -> None:
     """With all that DBOS keeps of it; what goes on stays, and the key is free."""
     running = await room.submit(f"{prefix}running", STUCK)
