@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 from suno_async import InstrumentalTask, StageEvent, SunoSession
 from suno_async.sandbox import Sandbox, TaskScript
 
-from .world import World, song, until
+from .waiting import until
+from .world import World, song
 
 T = TypeVar("T")
 
@@ -99,12 +100,6 @@ def resident_bytes() -> int:
     """Tell how much memory this process occupies."""
     pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
     return int(pages) * os.sysconf("SC_PAGE_SIZE")
-
-
-async def within_a_second(work: Awaitable[T]) -> T:
-    """Await something that must not take longer than a second of real time."""
-    async with asyncio.timeout(1):
-        return await work
 
 
 def record(task_id: str, status: str | None, **fields: object) -> bytes:

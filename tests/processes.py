@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-# a process that was told to end may need that long on a busy machine
-_ENDS_WITHIN_S = 10.0
+from .waiting import HANGS_AFTER_S
 
 
 def children() -> dict[int, str]:
@@ -32,7 +31,7 @@ def none_left() -> Iterator[None]:
     """See that no process is left that was not there before; end those that are."""
     before = children()
     yield
-    deadline_s = time.monotonic() + _ENDS_WITHIN_S
+    deadline_s = time.monotonic() + HANGS_AFTER_S
     while left := {pid: words for pid, words in children().items() if pid not in before}:
         if time.monotonic() > deadline_s:
             for pid in left:

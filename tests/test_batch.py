@@ -42,7 +42,8 @@ from suno_async.sandbox import (
 )
 
 from .following import busiest, nothing_left, open_files, poll_times, resident_bytes, running
-from .world import EAGER, World, session_for, song, until, virtual_world
+from .waiting import until
+from .world import EAGER, World, session_for, song, virtual_world
 
 EVERY_3_S = FixedInterval(timedelta(seconds=3))
 

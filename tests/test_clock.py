@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from suno_async import SystemClock, VirtualClock
 from suno_async.clock import duration
 
+from .waiting import HANGS_AFTER_S, in_time
+
 FORTNIGHT_S = 14 * 86400.0
 
 
@@ -37,7 +39,7 @@ async def test_the_system_clock_runs_timers() -> None:
     called_off = clock.call_at(clock.monotonic() + 0.001, lambda: pytest.fail("was called off"))
     called_off.cancel()
     clock.call_at(clock.monotonic() - 5, ran.set)
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(HANGS_AFTER_S):
         await ran.wait()
         await clock.sleep(0.002)
 
@@ -106,11 +108,9 @@ def test_a_timer_that_was_called_off_is_not_due() -> None:
 async def test_invariant_4_fourteen_days_pass_in_milliseconds() -> None:
     """Invariant 4: a sleep of 14 days ends when the virtual time has come, not earlier."""
     clock = VirtualClock()
-    began_s = time.monotonic()
-    await clock.run(clock.sleep(FORTNIGHT_S))
+    await in_time(clock.run(clock.sleep(FORTNIGHT_S)))
     assert clock.monotonic() == FORTNIGHT_S
     assert clock.now() == VirtualClock().now() + timedelta(days=14)
-    assert time.monotonic() - began_s < 1
 
 
 async def test_a_sleep_that_is_cancelled_leaves_no_timer() -> None:
@@ -186,5 +186,5 @@ async def test_a_run_that_is_cancelled_ends_its_work() -> None:
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(HANGS_AFTER_S):
         await ended.wait()

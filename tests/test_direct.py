@@ -18,7 +18,8 @@ from suno_async import (
     SunoSession,
 )
 
-from .world import EAGER, raw_service, read_request, tcp_service, until
+from .waiting import until
+from .world import EAGER, raw_service, read_request, tcp_service
 
 ONCE = RetryPolicy(attempts=1)
 GOOD = b'{"code":200,"data":5}'

@@ -23,8 +23,10 @@ from suno_async import (
 )
 from suno_async.sandbox import Call, Delay, EnvelopeError, Sandbox, TaskScript, Throttle
 
-from .following import STUCK, collect, nothing_left, running, submitted, within_a_second
-from .world import session_for, song, until
+from .following import STUCK, collect, nothing_left, running, submitted
+from .media.hosts import sizes_of_parts
+from .waiting import in_time, until
+from .world import session_for, song
 
 Work: TypeAlias = Callable[[SunoSession, Sandbox, Path], Awaitable[Any]]
 QUICK = FixedInterval(timedelta(0))
@@ -229,7 +231,7 @@ async def test_leaving_ends_what_others_wait_for(
             began = asyncio.get_running_loop().time()
         assert asyncio.get_running_loop().time() - began < 1
         with pytest.raises(_told_to(work)):
-            await within_a_second(waiting)
+            await in_time(waiting)
         sandbox.clear_faults()
         await sandbox.drop_connections()
 
@@ -246,7 +248,7 @@ async def test_an_exception_leaves_nothing(
                 await _under_way(work, sandbox, suno)
                 raise Oops
         with pytest.raises(_told_to(work)):
-            await within_a_second(waiting)
+            await in_time(waiting)
         await sandbox.drop_connections()
 
 
@@ -265,7 +267,7 @@ async def test_cancellation_in_the_middle_leaves_nothing(
         await _under_way(work, sandbox, busy)
         caller.cancel()
         with pytest.raises(asyncio.CancelledError):
-            await within_a_second(caller)
+            await in_time(caller)
         await sandbox.drop_connections()
 
 
@@ -281,7 +283,7 @@ async def test_cancelling_one_call_keeps_the_session(
             await _under_way(work, sandbox, suno)
             waiting.cancel()
             with pytest.raises(asyncio.CancelledError):
-                await within_a_second(waiting)
+                await in_time(waiting)
             sandbox.clear_faults()
             # a look that is under way is its task's, whoever asked for it
             its_own = {in_a_poll, in_events, in_result, in_generate, in_a_queue, in_details}
@@ -331,10 +333,10 @@ async def test_a_download_that_was_cut_off_can_be_resumed(
     """Invariants 8 and 9: leaving keeps the part for the next session and the file closed."""
     async with busy as suno:
         waiting = asyncio.ensure_future(in_download(suno, sandbox, tmp_path))
-        await until(lambda: any(p.stat().st_size for p in tmp_path.glob(".*.part")))
+        await until(lambda: any(sizes_of_parts(tmp_path)))
     with pytest.raises(SessionClosed):
         await waiting
-    (had,) = (part.stat().st_size for part in tmp_path.glob(".*.part"))  # noqa: ASYNC240
+    (had,) = sizes_of_parts(tmp_path)
     sandbox.clear_faults()
     task = next(iter(sandbox.tasks))
     async with session_for(sandbox) as again:

@@ -42,6 +42,7 @@ from .following import (
     submitted,
     two_tracks,
 )
+from .waiting import HANGS_AFTER_S
 from .world import World, read_request, session_for, song, tcp_service, virtual_world
 
 EVERY_3_S = FixedInterval(timedelta(seconds=3))
@@ -207,7 +208,7 @@ async def test_polls_that_hang_delay_no_other_task() -> None:
             head = await reader.readuntil(b"\r\n\r\n")
             if b"taskId=hung" in head:
                 asked += 1
-                await asyncio.sleep(60)
+                await asyncio.sleep(2 * HANGS_AFTER_S)
             writer.write(http(record("healthy", "SUCCESS", response=two_tracks())))
             await writer.drain()
 
@@ -215,7 +216,7 @@ async def test_polls_that_hang_delay_no_other_task() -> None:
         hung = [suno.task(f"hung-{number}") for number in range(400)]
         waiting = [asyncio.create_task(task.result()) for task in hung]
         await asyncio.sleep(0)  # all of them want their turn before the healthy one
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(HANGS_AFTER_S):
             assert (await suno.task("healthy").result()).status == "SUCCESS"
         assert asked >= 300
         for wait in waiting:

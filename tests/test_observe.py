@@ -34,7 +34,8 @@ from suno_async.observe import (
 from suno_async.sandbox import Call, Delay, DropAfter, EnvelopeError, Fault, HttpError, Sandbox
 
 from .submission.surroundings import receiving
-from .world import EAGER, World, session_for, song, until
+from .waiting import until
+from .world import EAGER, World, session_for, song
 
 A, B = Sent(song(title="a"), 1), Sent(song(title="b"), 1)
 

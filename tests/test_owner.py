@@ -8,6 +8,8 @@ import pytest
 from suno_async import SessionClosed, SystemClock
 from suno_async.owner import Owner
 
+from .waiting import HANGS_AFTER_S
+
 
 async def forever() -> None:
     """Wait until cancelled."""
@@ -86,7 +88,7 @@ async def test_nobody_waits_for_what_swallows_its_cancellation(*, closing: bool)
     try:
         if not closing:
             waiting.cancel()
-        async with asyncio.timeout(0.9):
+        async with asyncio.timeout(HANGS_AFTER_S):
             await asyncio.gather(*([owner.aclose()] if closing else []), asyncio.wait({waiting}))
         with pytest.raises(SessionClosed if closing else asyncio.CancelledError):
             await waiting

@@ -37,7 +37,8 @@ from suno_async.sandbox import (
     Truncated,
 )
 
-from .world import EAGER, World, session_for, song, until, virtual_world
+from .waiting import until
+from .world import EAGER, World, session_for, song, virtual_world
 
 NAN, INFINITE = float("nan"), float("inf")
 EVERY_3_S = FixedInterval(timedelta(seconds=3))

@@ -48,7 +48,8 @@ from suno_async.sandbox import (
     Truncated,
 )
 
-from .world import EAGER, World, close_hidden, raw_service, session_for, song, until, virtual_world
+from .waiting import until
+from .world import EAGER, World, close_hidden, raw_service, session_for, song, virtual_world
 
 
 def posts(sandbox: Sandbox) -> int:

@@ -22,16 +22,8 @@ from suno_async import (
 )
 from suno_async.sandbox import Call, DropBefore, EnvelopeError, HttpError, Redirect, Sandbox
 
-from .world import (
-    EAGER,
-    World,
-    raw_service,
-    read_request,
-    session_for,
-    song,
-    tcp_service,
-    until,
-)
+from .waiting import until
+from .world import EAGER, World, raw_service, read_request, session_for, song, tcp_service
 
 KEY = "sk-Geheim/7+x"
 ONCE: dict[str, Any] = {"retry": EAGER, "timeout": 1}

@@ -80,13 +80,6 @@ async def virtual_world(**settings: Any) -> AsyncIterator[World]:
         yield World(sandbox, clock)
 
 
-async def until(holds: Callable[[], object]) -> None:
-    """Wait in real time, briefly, for something that sockets bring about."""
-    async with asyncio.timeout(5):
-        while not holds():  # noqa: ASYNC110 - sockets set no event
-            await asyncio.sleep(0.001)
-
-
 def close_hidden(told: object) -> None:
     """Close the response that a trace hook hides by failing at the end of its request.
 

@@ -13,7 +13,7 @@ from aiohttp import web
 from fastapi import FastAPI
 
 from suno_async import CallbackReceiver
-from tests.world import until
+from tests.waiting import HANGS_AFTER_S, until
 
 TAKEN = (200, {"code": 200, "msg": "success"})
 JSON = "application/json"
@@ -171,7 +171,7 @@ def head(url: str, *headers: str) -> bytes:
 
 async def status_of(reader: asyncio.StreamReader) -> int:
     """Read the status of the next answer on a connection, and the answer with it."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(HANGS_AFTER_S):
         lines = (await reader.readuntil(b"\r\n\r\n")).lower().split(b"\r\n")
         length = next(line.split(b":")[1] for line in lines if line.startswith(b"content-length:"))
         await reader.readexactly(int(length))

@@ -39,7 +39,8 @@ from tests.following import (
     poll_times,
     submitted,
 )
-from tests.world import World, session_for, song, until, virtual_world
+from tests.waiting import until
+from tests.world import World, session_for, song, virtual_world
 
 from .hosting import TAKEN, by_itself, callback, connection, head, post, status_of
 

@@ -22,7 +22,8 @@ from suno_async import (
     to_json,
 )
 from suno_async.sandbox import Dialect, Sandbox, TaskScript
-from tests.world import session_for, song, until
+from tests.waiting import until
+from tests.world import session_for, song
 
 from .hosting import by_itself, callback
 

@@ -13,7 +13,8 @@ from suno_async import CallbackReceiver, SunoSession, VirtualClock
 from suno_async.callbacks import LARGEST_BODY_BYTES, LONGEST_WAIT_S
 from suno_async.sandbox import Sandbox
 from tests.following import STAGES, collect, names
-from tests.world import session_for, song, until
+from tests.waiting import HANGS_AFTER_S, until
+from tests.world import session_for, song
 
 from .hosting import HOSTS, TAKEN, Host, callback, connection, head, post, status_of
 
@@ -167,7 +168,7 @@ async def test_a_sender_may_wait_for_100_continue(receiver: CallbackReceiver) ->
     async with connection(expected.url) as (reader, writer):
         length = f"Content-Length: {len(body)}"
         writer.write(head(expected.url, length, "Expect: 100-continue"))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(HANGS_AFTER_S):
             assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 100 ")
         writer.write(body)
         assert await status_of(reader) == 200

@@ -9,6 +9,7 @@ import pytest
 from aiohttp import web
 
 from suno_async import CallbackReceiver, InvalidRequest
+from tests.waiting import HANGS_AFTER_S
 
 from .hosting import (
     TAKEN,
@@ -126,7 +127,7 @@ async def test_half_a_head_holds_no_descriptor(half: bytes) -> None:
     async with (
         receiver.serve("127.0.0.1", port, head_timeout=0.2),
         connection(receiver.public_url) as (reader, writer),
-        asyncio.timeout(30),
+        asyncio.timeout(HANGS_AFTER_S),
     ):
         writer.write(half)
         while not reader.at_eof():
@@ -147,7 +148,7 @@ async def test_half_a_head_after_a_callback_holds_none_either() -> None:
         body = callback()
         whole = head(expected.url, f"Content-Length: {len(body)}") + body
         writer.write(whole + whole[:50])
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(HANGS_AFTER_S):
             assert (await reader.read()).count(b"HTTP/1.1 200") == 1
 
 

@@ -21,7 +21,8 @@ from suno_async import (
 from suno_async.callbacks import LONGEST_WAIT_S
 from suno_async.sandbox import Sandbox
 from tests.following import STAGES, collect, names
-from tests.world import session_for, song, until
+from tests.waiting import HANGS_AFTER_S, until
+from tests.world import session_for, song
 
 from .hosting import TAKEN, by_itself, changed, free_port, post
 
@@ -77,7 +78,7 @@ async def test_another_process_verifies_a_token() -> None:
     )
     assert process.stdout is not None
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(HANGS_AFTER_S):
             assert await process.stdout.readline() == b"ready\n"
             stranger = changed(expected.token, len(expected.token) - 1)
             assert (await post(f"{private.public_url}/{stranger}"))[0] == 404

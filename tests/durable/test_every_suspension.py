@@ -12,7 +12,8 @@ from suno_async.durable import Abandon, Adopt, DurableSuno, Job, JobState, JobUn
 from suno_async.sandbox import Call, Delay, Sandbox
 from tests.following import running
 from tests.leaving.interrupting import IS_LONG, Interruption, at_every_suspension
-from tests.world import song, until
+from tests.waiting import until
+from tests.world import song
 
 from .test_leaving import nothing_left
 from .using import becomes, listed

@@ -10,7 +10,8 @@ from suno_async import AddInstrumentalRequest, InvalidRequest, SourceUnavailable
 from suno_async.durable import STEM_URL, DurableSuno, JobState, Resubmit
 from suno_async.durable.database import read_url
 from suno_async.sandbox import Call, EnvelopeError, HttpError, Sandbox, sing
-from tests.world import EAGER, song, until
+from tests.waiting import until
+from tests.world import EAGER, song
 
 from .using import tables
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from suno_async import AddInstrumentalRequest, RetryPolicy, SunoSession
 from tests.media.hosts import small_disk
-from tests.world import until
+from tests.waiting import until
 
 from .calls import CALLS, Act, Call, files_in, named
 from .faults import FAULTS, Fault

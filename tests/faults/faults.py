@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias
 from attrs import field, frozen
 
 from tests.line import Exchange, Strike
-from tests.world import until
+from tests.waiting import until
 
 from . import strikes
 from .ground import Ground

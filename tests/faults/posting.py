@@ -19,7 +19,8 @@ from suno_async.observe import Accepted, Observation
 from suno_async.sandbox import Sandbox
 from tests.callbacks.hosting import callback, free_port, head, status_of
 from tests.line import end_at_once
-from tests.world import session_for, song, until
+from tests.waiting import until
+from tests.world import session_for, song
 
 from . import strikes
 from .surroundings import Skew, SkewedVirtualClock

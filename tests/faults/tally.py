@@ -12,7 +12,7 @@ from attrs import Factory, define
 
 from suno_async import SunoSession
 from tests.following import open_files, resident_bytes, running
-from tests.world import until
+from tests.waiting import until
 
 MOST_GROWTH_BYTES = 128 * 1024**2
 

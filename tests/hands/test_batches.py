@@ -9,10 +9,11 @@ import pytest
 from suno_async import InvalidRequest, Outcome, SunoError, SunoSession
 from suno_async.sandbox import Sandbox
 from tests.leaving.passes import Ground, Seen, ground
+from tests.waiting import HANGS_AFTER_S
 from tests.world import session_for, song
 
 from .behaviours import ANYTHING, FAILING, NONSENSE, Odd
-from .test_submitting import HANGS_AFTER_S, ended, faults, handed_in
+from .test_submitting import ended, faults, handed_in
 
 ITEMS = 4
 

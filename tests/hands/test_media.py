@@ -11,8 +11,9 @@ import pytest
 
 from suno_async import InvalidRequest, SunoError, SunoSession, Track, UnexpectedError
 from suno_async.sandbox import Sandbox
-from tests.following import running, within_a_second
+from tests.following import running
 from tests.media.hosts import everything_in, finished
+from tests.waiting import in_time
 from tests.world import EAGER, session_for
 
 from .behaviours import ANYTHING, CANCELLING, FAILING, NONSENSE, Odd, Unspeakable
@@ -104,7 +105,7 @@ async def test_invariant_8_a_stream_that_never_comes_holds_nobody(
     async with session_for(sandbox) as suno:
         calling = asyncio.create_task(suno.upload(chunks()))
         await asyncio.sleep(0.02)
-        await within_a_second(suno.__aexit__(None, None, None))
+        await in_time(suno.__aexit__(None, None, None))
     with pytest.raises(SunoError):
         await calling
     await asyncio.sleep(0)

@@ -10,7 +10,8 @@ import pytest
 from suno_async import ConnectionFailed, FixedInterval, RetryPolicy, SunoSession
 from suno_async.sandbox import Sandbox
 from tests.following import STAGES, collect, names
-from tests.world import EAGER, close_hidden, session_for, song, until
+from tests.waiting import until
+from tests.world import EAGER, close_hidden, session_for, song
 
 SHORT_S = 0.15
 ONCE = RetryPolicy(attempts=1)

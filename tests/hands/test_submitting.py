@@ -20,6 +20,7 @@ from tests.leaving.passes import (
     passes,
     submitting,
 )
+from tests.waiting import HANGS_AFTER_S
 from tests.world import close_hidden
 
 from .behaviours import ANYTHING, FAILING, Odd
@@ -112,8 +113,6 @@ def between(*, before: bool) -> Hand:
 
     return hand
 
-
-HANGS_AFTER_S = 20.0  # many run at a time
 
 HANDS: dict[str, Hand] = {
     "what keeps the key": keeping_the_key,

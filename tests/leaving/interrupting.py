@@ -13,13 +13,13 @@ from contextlib import contextmanager, suppress
 from typing import Any, Literal, TypeAlias
 
 from suno_async import SunoError
+from tests.waiting import HANGS_AFTER_S
 
 # At once; in the moment in which what is waited for is there; or at once and again at the next.
 Way: TypeAlias = Literal["at once", "with the result", "twice"]
 WAYS: tuple[Way, ...] = ("at once", "with the result", "twice")
 
 IS_LONG = "SUNO_TEST_LONG" in os.environ
-HANGS_AFTER_S = 5.0
 # more suspensions than any call has
 ENDLESS = 2_000
 

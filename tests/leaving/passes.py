@@ -29,10 +29,10 @@ from suno_async.observe import Accepted, Found, Observation, Uncertain
 from suno_async.sandbox import Sandbox
 from tests.callbacks.hosting import by_itself
 from tests.following import running
+from tests.waiting import HANGS_AFTER_S
 from tests.world import EAGER, session_for, song
 
 PASSES = 60
-HANGS_AFTER_S = 2.0
 
 _titles = itertools.count()
 

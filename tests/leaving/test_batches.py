@@ -1,10 +1,8 @@
 """Invariants 1 and 8: when batches stop, what they pull, and how their sources end."""
 
 import asyncio
-import gc
-import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator
-from contextlib import aclosing, suppress
+from contextlib import AsyncExitStack, aclosing, suppress
 from datetime import timedelta
 from typing import Any
 
@@ -23,8 +21,9 @@ from suno_async import (
     UnexpectedError,
 )
 from suno_async.sandbox import Call, DropAfter, EnvelopeError, Sandbox
-from tests.following import STUCK, nothing_left, running, within_a_second
-from tests.world import EAGER, session_for, song, until
+from tests.following import STUCK, nothing_left, running
+from tests.waiting import HANGS_AFTER_S, in_time, processor_time, until
+from tests.world import EAGER, session_for, song
 
 from .passes import passes
 
@@ -137,7 +136,7 @@ async def test_two_idle_batches_do_not_block_generate(sandbox: Sandbox) -> None:
         batches = [asyncio.create_task(outcomes(suno, queue.requests())) for queue in queues]
         await passes(5)
         assert suno.stats().in_flight == 0
-        assert (await within_a_second(suno.generate(song()))).tracks
+        assert (await in_time(suno.generate(song()))).tracks
         for queue in queues:
             queue.free.set()
         for ended in await asyncio.gather(*batches):
@@ -154,7 +153,7 @@ async def test_a_source_may_generate(sandbox: Sandbox) -> None:
             yield song(title=details.task_id[:8])
 
     async with quick(sandbox, max_in_flight=1) as suno:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(HANGS_AFTER_S):
             assert all(each.ok for each in await outcomes(suno, source()))
     assert len(sandbox.ledger) == 6
 
@@ -263,7 +262,7 @@ async def test_a_source_is_closed_with_its_batch(
                 assert (stats.in_flight, stats.sending, stats.watched) == (0, 0, 0)
         if way == "left":
             with pytest.raises(SessionClosed):
-                await within_a_second(consuming)
+                await in_time(consuming)
         assert watched.closed == 1
 
 
@@ -280,7 +279,7 @@ async def test_a_source_that_swallows_its_cancellation_keeps_nobody(
             await free.wait()
         except asyncio.CancelledError:
             if then == "finishes slowly":
-                await asyncio.sleep(0.6)
+                await free.wait()
                 raise
             while then == "hangs" and not free.is_set():
                 with suppress(asyncio.CancelledError):
@@ -289,20 +288,18 @@ async def test_a_source_that_swallows_its_cancellation_keeps_nobody(
         yield song()
 
     try:
-        async with quick(sandbox, max_in_flight=1) as suno:
+        async with asyncio.timeout(HANGS_AFTER_S), quick(sandbox, max_in_flight=1) as suno:
             consuming = asyncio.create_task(outcomes(suno, source()))
             await passes(5)
-            began_s = time.monotonic()
             if how == "cancelled":
                 consuming.cancel()
                 with pytest.raises(asyncio.CancelledError):
-                    await within_a_second(consuming)
+                    await in_time(consuming)
                 assert suno.stats().in_flight == 0
-                assert (await within_a_second(suno.generate(song()))).tracks
-        assert time.monotonic() - began_s < 1.2
+                assert (await in_time(suno.generate(song()))).tracks
         if how == "left":
             with pytest.raises(SessionClosed):
-                await within_a_second(consuming)
+                await in_time(consuming)
     finally:
         free.set()
         await passes(5)
@@ -317,15 +314,13 @@ async def test_a_slow_source_does_not_make_leaving_slow(sandbox: Sandbox) -> Non
             await asyncio.sleep(3600)
             yield song()
         finally:
-            await asyncio.sleep(5)
+            await asyncio.sleep(3600)
 
-    async with quick(sandbox) as suno:
+    async with asyncio.timeout(HANGS_AFTER_S), quick(sandbox) as suno:
         consuming = asyncio.create_task(outcomes(suno, source()))
         await passes(5)
-        began_s = time.monotonic()
-    assert time.monotonic() - began_s < 1
     with pytest.raises(SessionClosed):
-        await within_a_second(consuming)
+        await in_time(consuming)
 
 
 # --- many that wait -------------------------------------------------------------------------------
@@ -334,27 +329,25 @@ async def test_a_slow_source_does_not_make_leaving_slow(sandbox: Sandbox) -> Non
 async def leaving_s(sandbox: Sandbox, waiting: int) -> float:
     """Measure how long leaving takes while so many calls wait."""
     sandbox.script(*[STUCK] * 4)
-    async with quick(
-        sandbox, max_in_flight=2, max_concurrent_submissions=2, submissions_per_window=(1, 3600)
-    ) as suno:
+    async with AsyncExitStack() as stack:
+        suno = quick(
+            sandbox, max_in_flight=2, max_concurrent_submissions=2, submissions_per_window=(1, 3600)
+        )
+        await stack.enter_async_context(suno)
         calls = [
             asyncio.create_task((suno.generate if number % 2 else suno.submit)(song()))
             for number in range(waiting)
         ]
         await passes(5)
-        gc.collect()
-        gc.disable()  # it takes its time when it likes
-        began_s = time.process_time()
-    await asyncio.wait(calls)
-    took_s = time.process_time() - began_s
-    gc.enable()
+        with processor_time() as took_s:
+            await stack.aclose()
+            await asyncio.wait(calls)
     kinds = {type(call.exception()) for call in calls}
     assert kinds <= {SessionClosed, SubmissionUncertain, type(None)}
-    return took_s
+    return took_s()
 
 
 async def test_leaving_twenty_thousand_waiting_calls_is_linear(sandbox: Sandbox) -> None:
-    """Invariant 8: under a second of processor time on any machine that is not overwhelmed."""
+    """Invariant 8: it takes four times as long as leaving five thousand, not sixteen times."""
     few, many = await leaving_s(sandbox, 5_000), await leaving_s(sandbox, 20_000)
-    assert many < 3.0
-    assert many < 12 * max(few, 0.1)  # 4 times; 16 times when each looked for itself in a list
+    assert many < 12 * few  # 16 times when each looks for itself in a list

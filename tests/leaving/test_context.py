@@ -13,7 +13,8 @@ import aiohttp
 from suno_async import AddInstrumentalRequest, FixedInterval, SunoSession
 from suno_async.sandbox import Call, DropAfter, EnvelopeError, Sandbox
 from tests.callbacks.hosting import by_itself, callback, post
-from tests.world import EAGER, session_for, song, until
+from tests.waiting import until
+from tests.world import EAGER, session_for, song
 
 trace_id: ContextVar[str] = ContextVar("trace_id", default="nobody's")
 

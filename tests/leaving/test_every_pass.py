@@ -9,9 +9,9 @@ import pytest
 from suno_async import SessionClosed, SubmissionUncertain
 from suno_async.sandbox import Call, Delay, DropAfter
 from tests.following import running
+from tests.waiting import HANGS_AFTER_S
 
 from .passes import (
-    HANGS_AFTER_S,
     PASSES,
     WORK,
     Ground,

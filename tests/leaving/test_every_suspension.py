@@ -27,7 +27,7 @@ from suno_async.sandbox import (
 from tests.callbacks.hosting import callback
 from tests.following import nothing_left, open_files
 from tests.media.hosts import everything_in, finished
-from tests.world import until
+from tests.waiting import HANGS_AFTER_S, until
 
 from .interrupting import Interruption, at_every_suspension
 from .passes import Ground, Seen, ground, passes
@@ -208,7 +208,7 @@ async def here() -> AsyncIterator[Ground]:
 
 async def settled(seen: Seen) -> None:
     """Wait until what goes on without its caller has ended."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(HANGS_AFTER_S):
         while seen.suno.stats().sending:  # noqa: ASYNC110 - sockets set no event
             await asyncio.sleep(0.001)
     await passes(3)
@@ -309,7 +309,7 @@ async def test_leaving_is_cancelled_at_every_suspension(here: Ground, tmp_path: 
         await interruption.run(_coroutine(leaving, scene))
         here.sandbox.clear_faults()
         assert not seen.suno.is_open
-        _, hanging = await asyncio.wait(others, timeout=5)
+        _, hanging = await asyncio.wait(others, timeout=HANGS_AFTER_S)
         assert not hanging
         for other in others:
             if (error := other.exception()) is not None:

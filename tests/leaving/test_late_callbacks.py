@@ -24,8 +24,8 @@ from suno_async.callbacks import MOST_KEPT
 from suno_async.observe import Accepted, Found, Observation
 from suno_async.sandbox import Call, Delay, DropAfter, EnvelopeError, Sandbox
 from tests.callbacks.hosting import TAKEN, by_itself, callback, post
-from tests.following import within_a_second
-from tests.world import EAGER, session_for, song, until, virtual_world
+from tests.waiting import in_time, until
+from tests.world import EAGER, session_for, song, virtual_world
 
 from .passes import passes
 
@@ -113,7 +113,7 @@ async def test_after_the_session_was_left(here: Here, caplog: pytest.LogCaptureF
         call = asyncio.create_task(suno.submit(song()))
         await until(lambda: here.sandbox.ledger)
     with pytest.raises(SubmissionUncertain) as caught:
-        await within_a_second(call)
+        await in_time(call)
     del suno, call
     gc.collect()
     assert await post(here.url(), callback("first", here.task_id)) == TAKEN
@@ -128,7 +128,7 @@ async def test_before_the_session_was_left(here: Here) -> None:
         call = asyncio.create_task(suno.submit(song()))
         await until(lambda: here.sandbox.ledger)
         assert await post(here.url(), callback("text", here.task_id)) == TAKEN
-    assert (await within_a_second(call)).task_id == here.task_id
+    assert (await in_time(call)).task_id == here.task_id
     assert here.found() == [here.task_id]
 
 
@@ -212,7 +212,7 @@ async def test_two_ids_while_the_answer_is_lost(here: Here) -> None:
         for task_id in (here.task_id, "another"):
             await post(here.url(), callback("text", task_id))
         await here.sandbox.drop_connections()
-        assert (await within_a_second(call)).task_id == here.task_id
+        assert (await in_time(call)).task_id == here.task_id
     assert sorted(here.found()) == sorted([here.task_id, "another"])
 
 
@@ -249,7 +249,7 @@ async def test_a_callback_while_a_429_is_waited_out(here: Here) -> None:
     async with here.session(retry=PATIENT) as suno:
         call = await waiting_for_its_next_try(here, suno)
         assert await post(here.url(), callback("text", "made-behind-a-429")) == TAKEN
-        assert (await within_a_second(call)).task_id == "made-behind-a-429"
+        assert (await in_time(call)).task_id == "made-behind-a-429"
     assert len(here.sandbox.submissions) == 1
     assert here.found() == ["made-behind-a-429"]
 
@@ -261,7 +261,7 @@ async def test_a_callback_is_asked_before_the_session_says_that_it_is_closed(her
     async with here.session(retry=PATIENT, on_submitted=hook) as suno:
         call = await waiting_for_its_next_try(here, suno)
         await post(here.url(), callback("text", "made-behind-a-429"))
-    assert (await within_a_second(call)).task_id == "made-behind-a-429"
+    assert (await in_time(call)).task_id == "made-behind-a-429"
     assert here.found() == hooked == ["made-behind-a-429"]
 
 
@@ -335,7 +335,7 @@ async def test_never_sent_is_closed_and_has_no_url(here: Here) -> None:
         await passes(3)
         assert repr(here.receiver).endswith(", 2 tokens>")
     with pytest.raises(SessionClosed):
-        await within_a_second(second)
+        await in_time(second)
     await asyncio.wait({first})
     first.exception()
     assert repr(here.receiver).endswith(", 1 tokens>")

@@ -24,7 +24,8 @@ from suno_async.observe import (
 )
 from suno_async.sandbox import Call, Delay, DropAfter, EnvelopeError, Sandbox, TaskScript
 from tests.callbacks.hosting import by_itself, callback, post
-from tests.world import EAGER, session_for, song, until
+from tests.waiting import until
+from tests.world import EAGER, session_for, song
 
 caller: ContextVar[str] = ContextVar("caller", default="nobody")
 

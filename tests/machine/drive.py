@@ -23,7 +23,8 @@ from suno_async.doubts import DOUBTFUL_LOOKS
 from suno_async.sandbox import Call, Dialect, Fault, Sandbox, Timings
 from tests.callbacks.hosting import by_itself, callback, post
 from tests.following import open_files, running
-from tests.world import EAGER, RawService, World, song, tcp_service, until
+from tests.waiting import HANGS_AFTER_S, until
+from tests.world import EAGER, RawService, World, song, tcp_service
 
 from .callers import Caller, HookFailed, Work, awaiting
 from .choices import WINDOW_S, Choices
@@ -33,7 +34,6 @@ from .misfortunes import KEY, LAST_LIES, Lie
 
 SECRET = "a secret that two processes share"
 # of real time: who waits longer hangs
-HANGS_AFTER_S = 20.0
 # how long after its end a watch may still be told so: a pause as long as is patient, a slow gap
 LATE_S = 700.0
 

@@ -20,6 +20,7 @@ from suno_async import (
     SunoError,
     VirtualClock,
 )
+from tests.waiting import HANGS_AFTER_S
 from tests.world import EAGER
 
 from .hosts import BODY, everything_in, media_for, media_host, partly, track_at
@@ -108,7 +109,7 @@ async def test_next_to_nothing_is_no_progress(tmp_path: Path) -> None:
 
     policy = RetryPolicy(attempts=2, base=EAGER.base, cap=EAGER.cap)
     async with media_host(serve) as url, media_for(timeout_s=0.5, policy=policy) as media:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(HANGS_AFTER_S):
             with pytest.raises(ConnectionFailed):
                 await media.download(track_at(url), tmp_path)
     assert asked == 2

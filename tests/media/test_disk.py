@@ -22,7 +22,8 @@ from suno_async.media.formats import AUDIO
 from suno_async.media.names import key_of
 from suno_async.media.partfile import PartFile
 from suno_async.sandbox import Sandbox
-from tests.world import session_for, until
+from tests.waiting import HANGS_AFTER_S, until
+from tests.world import session_for
 
 from .hosts import (
     BODY,
@@ -142,7 +143,7 @@ async def test_forty_hung_files_stop_no_look_up(sandbox: Sandbox, tmp_path: Path
             for n in range(40)
         ]
         await until(lambda: disk.hanging == 40)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(HANGS_AFTER_S):
             await asyncio.get_running_loop().getaddrinfo("localhost", 80)
             track, _ = await finished(sandbox)
             await suno.download(track, tmp_path / "well")
@@ -162,7 +163,7 @@ async def test_asyncios_own_threads_are_not_needed(suno: SunoSession, tmp_path: 
             asyncio.get_running_loop().set_default_executor(pool)
             pool.submit(free.wait)
             try:
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(HANGS_AFTER_S):
                     await suno.upload(stem)
                     await suno.download(track_at(url), tmp_path)
             finally:
@@ -285,7 +286,7 @@ async def test_a_planted_file_is_not_written(tmp_path: Path, plant: str, suffix:
             os.mkfifo(place)
         else:
             _bind(place)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(HANGS_AFTER_S):
             path = await media.download(track, folder)
     assert path.read_bytes() == BODY
     assert victim.read_bytes() == b"precious"

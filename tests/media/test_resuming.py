@@ -19,7 +19,8 @@ from suno_async.sandbox import (
     IgnoreRange,
     Sandbox,
 )
-from tests.world import EAGER, session_for, until
+from tests.waiting import until
+from tests.world import EAGER, session_for
 
 from .hosts import (
     BODY,

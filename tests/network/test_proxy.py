@@ -22,7 +22,8 @@ from suno_async import (
 )
 from suno_async.sandbox import Call, Delay, Sandbox, sing
 from tests.test_key import frames_of
-from tests.world import session_for, song, until
+from tests.waiting import until
+from tests.world import session_for, song
 
 from .hosts import QUICK, Authority, Proxy, proxy_server, tls_front
 

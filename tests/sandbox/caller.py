@@ -1,8 +1,7 @@
 """A bare HTTP caller: these tests look at the wire, not through the library's own client."""
 
-import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -93,11 +92,3 @@ async def calling(**settings: Any) -> AsyncIterator[Caller]:
         aiohttp.ClientSession() as http,
     ):
         yield Caller(sandbox, clock, http)
-
-
-async def until(holds: Callable[[], object]) -> None:
-    """Wait in real time, briefly, for something that sockets bring about."""
-    async with asyncio.timeout(2):
-        # What is waited for happens in sockets and on other sides: there is nothing to await.
-        while not holds():  # noqa: ASYNC110 - sockets set no event
-            await asyncio.sleep(0.001)

@@ -13,8 +13,9 @@ import pytest
 from aiohttp import web
 
 from suno_async.sandbox import CallbackScript, Dialect, TaskScript, Timings
+from tests.waiting import HANGS_AFTER_S, until
 
-from .caller import Caller, calling, until
+from .caller import Caller, calling
 
 
 class Receiver:
@@ -266,7 +267,11 @@ async def test_a_body_may_be_packed_and_called_text(receiver: Receiver) -> None:
 
 async def test_a_sender_may_wait_before_the_body() -> None:
     """With `Expect: 100-continue` the body is sent once the receiver asks for it."""
-    async with asyncio.timeout(5), _waiting_receiver() as (url, seen), calling() as caller:
+    async with (
+        asyncio.timeout(HANGS_AFTER_S),
+        _waiting_receiver() as (url, seen),
+        calling() as caller,
+    ):
         how = CallbackScript(expect_continue=True)
         caller.sandbox.script(TaskScript(stages=(), callbacks=how))
         task_id = await caller.submit(callBackUrl=url)

@@ -24,8 +24,9 @@ from suno_async.sandbox import (
     Throttle,
     Truncated,
 )
+from tests.waiting import until
 
-from .caller import CREDITS, DETAILS, SUBMIT, Caller, song, until
+from .caller import CREDITS, DETAILS, SUBMIT, Caller, song
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import pytest
 
 from suno_async.sandbox import Call, Reply
+from tests.waiting import HANGS_AFTER_S
 
 from .caller import CREDITS, DETAILS, SUBMIT, UPLOAD, UPLOAD_URL, Caller, calling, song
 
@@ -97,7 +98,7 @@ async def test_a_gateway_answers_before_the_body_has_come(caller: Caller) -> Non
         await more.wait()
 
     url = caller.sandbox.base_url + UPLOAD
-    async with asyncio.timeout(5), caller.http.post(url, data=body()) as response:
+    async with asyncio.timeout(HANGS_AFTER_S), caller.http.post(url, data=body()) as response:
         assert (response.status, await response.read()) == (413, b"too much")
     more.set()
 

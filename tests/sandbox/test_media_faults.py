@@ -21,8 +21,9 @@ from suno_async.sandbox import (
     Timings,
     Unavailable,
 )
+from tests.waiting import until
 
-from .caller import Caller, calling, until
+from .caller import Caller, calling
 
 LENGTH = 44 + 2 * 6 * 22_050
 

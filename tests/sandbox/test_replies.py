@@ -8,8 +8,9 @@ import aiohttp
 import pytest
 
 from suno_async.sandbox import Call, Delay, DropAfter, Reply
+from tests.waiting import until
 
-from .caller import CREDITS, DETAILS, SUBMIT, Caller, song, until
+from .caller import CREDITS, DETAILS, SUBMIT, Caller, song
 
 
 async def _raw(caller: Caller, path: str = SUBMIT, method: str = "POST") -> bytes:

@@ -13,6 +13,7 @@ import aiohttp
 import pytest
 
 from suno_async.sandbox import Sandbox
+from tests.waiting import HANGS_AFTER_S
 
 from .caller import SUBMIT, song
 
@@ -38,7 +39,7 @@ async def serving(*arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_it_serves_until_it_is_told_to_stop(number: signal.Signals) -> None:
     """It needs no extra, tells its address, charges, and ends in peace."""
-    async with asyncio.timeout(30), serving("--port", "0", "--price", "7") as process:
+    async with asyncio.timeout(HANGS_AFTER_S), serving("--port", "0", "--price", "7") as process:
         assert process.stdout is not None
         first = (await process.stdout.readline()).decode()
         address = re.search(r"http://\S+", first)
@@ -60,7 +61,7 @@ async def test_it_serves_until_it_is_told_to_stop(number: signal.Signals) -> Non
 
 async def test_a_taken_port_is_said_in_a_line() -> None:
     """The exit status is 1, without a traceback."""
-    async with Sandbox() as sandbox, asyncio.timeout(30):
+    async with Sandbox() as sandbox, asyncio.timeout(HANGS_AFTER_S):
         port = sandbox.base_url.rpartition(":")[2]
         async with serving("--port", port) as process:
             out, errors = await process.communicate()
@@ -80,7 +81,7 @@ async def test_a_taken_port_is_said_in_a_line() -> None:
 )
 async def test_an_option_out_of_bounds_is_wrong_usage(option: str, value: str, said: str) -> None:
     """Nothing is served; the option is named."""
-    async with asyncio.timeout(30), serving(option, value) as process:
+    async with asyncio.timeout(HANGS_AFTER_S), serving(option, value) as process:
         out, errors = await process.communicate()
     assert (out, process.returncode) == (b"", 2)
     assert errors.decode().endswith(f"error: argument {option}: {said}\n")

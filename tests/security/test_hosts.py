@@ -16,7 +16,8 @@ from tests.media.hosts import BODY, everything_in, media_for, media_host, track_
 from tests.network.hosts import QUICK, Authority, tls_front
 from tests.network.test_tls import CALLS
 from tests.network.test_tls import Call as MakesCall
-from tests.world import session_for, song, tcp_service, until
+from tests.waiting import until
+from tests.world import session_for, song, tcp_service
 
 ONCE: dict[str, Any] = {**QUICK, "retry": RetryPolicy(attempts=1)}
 

@@ -33,7 +33,8 @@ from tests.cli.command import Command
 from tests.cli.preloaded import Server
 from tests.durable.using import becomes, tables, working
 from tests.telemetry.exported import Exported
-from tests.world import EAGER, song, tcp_service, until
+from tests.waiting import until
+from tests.world import EAGER, song, tcp_service
 
 KEY = "sk-Geheim/7+x.0123456789-abcdefg"
 # as it is, cut off at either end, in base 64 at each of its offsets, in hexadecimal, in a URL

@@ -45,7 +45,8 @@ from suno_async.observe import (
 from suno_async.sandbox import Call, DropAfter, EnvelopeError, Sandbox, TaskScript
 from suno_async.telemetry import Telemetry
 from tests.callbacks.hosting import by_itself, callback, post
-from tests.world import EAGER, World, session_for, song, until
+from tests.waiting import until
+from tests.world import EAGER, World, session_for, song
 
 from .exported import Exported, context_of, linked, parent_of, shown
 

@@ -14,7 +14,7 @@ import aiohttp
 
 from suno_async.sandbox import Sandbox
 from tests.callbacks.hosting import free_port
-from tests.world import until
+from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
 REQUESTS = 200
