@@ -12,6 +12,7 @@ from suno_async import GenerationFailed
 from suno_async.durable import DurableSuno, Job, JobState
 from suno_async.observe import Downloading, Observation
 from suno_async.sandbox import Call, HttpError, Sandbox, TaskScript, Throttle, Unavailable
+from tests.media.hosts import sizes_of_parts
 from tests.world import EAGER, song
 
 from .service.worker import killed_worker
@@ -124,11 +125,9 @@ async def test_a_killed_download_is_resumed(
         if isinstance(what, Downloading):
             told.append(what)
 
-    def parts() -> list[int]:
-        return [path.stat().st_size for path in folder.glob(".*.part")]
-
     def some(least: int) -> bool:
-        return len(parts()) == 2 and min(parts()) >= least
+        sizes = sizes_of_parts(folder)
+        return len(sizes) == 2 and min(sizes) >= least
 
     async with DurableSuno(sqlite) as client:
         job = await client.submit("one", song(), save_to=folder)

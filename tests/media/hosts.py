@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -64,6 +64,15 @@ def keep(folder: Path, track: Track, part: bytes, validator: str) -> None:
 def everything_in(folder: Path) -> list[str]:
     """List the names in a folder, hidden ones too."""
     return sorted(path.name for path in folder.iterdir())
+
+
+def sizes_of_parts(folder: Path) -> list[int]:
+    """Tell how much has come of each download; one that was just given its name has no part."""
+    sizes = []
+    for path in folder.glob(".*.part"):
+        with suppress(FileNotFoundError):
+            sizes.append(path.stat().st_size)
+    return sizes
 
 
 async def partly(request: web.Request, part: bytes, headers: dict[str, str]) -> web.StreamResponse:

@@ -34,7 +34,8 @@ from suno_async.sandbox import (
     Sandbox,
     Throttle,
 )
-from tests.world import EAGER, session_for, until
+from tests.waiting import until
+from tests.world import EAGER, session_for
 
 from .hosts import (
     BODY,
@@ -43,6 +44,7 @@ from .hosts import (
     finished,
     media_host,
     part_of,
+    sizes_of_parts,
 )
 
 
@@ -149,7 +151,7 @@ async def test_a_file_appears_only_when_it_is_whole(
     while not download.done():
         for path in folder.glob("*.wav") if folder.is_dir() else ():
             assert path.stat().st_size == whole
-        seen |= {path.stat().st_size for path in folder.glob(".*.part")}
+        seen |= set(sizes_of_parts(folder))
         await asyncio.sleep(0.001)
     assert (await download).stat().st_size == whole
     assert len([size for size in seen if 0 < size < whole]) >= 2
