@@ -61,7 +61,6 @@ class Tally:
 @asynccontextmanager
 async def nothing_left_of(tally: Tally) -> AsyncIterator[list["weakref.ref[SunoSession]"]]:
     """See what the block leaves: tasks, descriptors, memory, and sessions that are named to it."""
-    gc.freeze()  # what was there before is not looked through again
     tasks, descriptors, before = running(), _descriptors(), resident_bytes()
     noise: list[dict[str, Any]] = []
     sessions: list[weakref.ref[SunoSession]] = []

@@ -31,7 +31,6 @@ def _kept_by_nobody_else() -> Iterator[None]:
     logging.getLogger("suno_async").setLevel(logging.CRITICAL)
     yield
     logging.getLogger("suno_async").setLevel(logging.NOTSET)
-    gc.unfreeze()
 
 
 def test_the_table_is_complete() -> None:
