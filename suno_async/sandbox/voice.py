@@ -3,6 +3,7 @@
 import math
 import random
 from array import array
+from functools import lru_cache
 
 from suno_async.sandbox.wav import Pcm, encode
 
@@ -27,6 +28,11 @@ def sing(seconds: float, *, sample_rate: int = 22_050, seed: int = 0) -> bytes:
     frames = round(seconds * sample_rate)
     if frames < 1:
         raise ValueError(f"seconds: must make at least one frame, got {seconds}")
+    return _sung(frames, sample_rate, seed)
+
+
+@lru_cache(maxsize=8)  # computing one takes a moment, and most callers want the same
+def _sung(frames: int, sample_rate: int, seed: int) -> bytes:
     rng = random.Random(seed)  # nosec B311 # repeatable
     samples = array("h")
     degree = rng.randrange(3)
