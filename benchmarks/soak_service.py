@@ -10,7 +10,6 @@ import json
 import logging
 import random
 import sys
-from collections import Counter
 from typing import Any
 
 from benchmarks.paid_call import FAULTS
@@ -31,7 +30,6 @@ from suno_async.sandbox import (
     Stale,
     Truncated,
 )
-from suno_async.sandbox.faultboard import Drawn
 
 _FREE: list[Fault] = [DropBefore(), DropAfter(reset=True), HttpError(502), Html200(), Truncated()]
 _MEDIA: list[Fault] = [
@@ -63,23 +61,7 @@ BY_CALL: dict[Call, list[Fault]] = {
 }
 
 
-class Counted:
-    """Counts the faults that a sandbox deals out, by call."""
-
-    def __init__(self, sandbox: Sandbox) -> None:
-        self.counts: Counter[str] = Counter()
-        self._draw = sandbox._faults.draw
-        # a sandbox does not count them: its board is asked through this from now on, which mypy
-        # takes for another method
-        sandbox._faults.draw = self._counting  # type: ignore[assignment]
-
-    def _counting(self, call: Call, *about: Any) -> Drawn:
-        drawn = self._draw(call, *about)
-        self.counts[call.value] += len(drawn.delays) + (drawn.fault is not None)
-        return drawn
-
-
-def account(sandbox: Sandbox, counted: Counted) -> dict[str, Any]:
+def account(sandbox: Sandbox) -> dict[str, Any]:
     """Tell what was charged, by task, and how much was asked for."""
     tasks = sandbox.tasks
     charged = [each.task_id for each in sandbox.ledger if each.kind == "charge"]
@@ -87,7 +69,7 @@ def account(sandbox: Sandbox, counted: Counted) -> dict[str, Any]:
         "charges": {task_id: str(tasks[task_id].request["title"]) for task_id in charged},
         "submissions": len(sandbox.submissions),
         "requests": len(sandbox.requests),
-        "faults": dict(counted.counts),
+        "faults": {call.value: sandbox.fault_count(call) for call in Call},
     }
 
 
@@ -105,7 +87,6 @@ async def serve(settings: dict[str, Any]) -> None:
         skip_rate=0.1,
         dialect="mixed",
     )
-    counted = Counted(sandbox)
     rng = random.Random(settings["seed"])
     for call, faults in BY_CALL.items():
         for fault in rng.sample(faults, len(faults)):
@@ -115,7 +96,7 @@ async def serve(settings: dict[str, Any]) -> None:
         while word := (await reader.readline()).decode().strip():
             if word == "faultless":
                 sandbox.clear_faults()
-            writer.write(json.dumps(account(sandbox, counted)).encode() + b"\n")
+            writer.write(json.dumps(account(sandbox)).encode() + b"\n")
             await writer.drain()
         writer.close()
 

@@ -23,7 +23,7 @@ from suno_async.sandbox.faults import (
     Truncated,
 )
 from suno_async.sandbox.ledger import Charge
-from suno_async.sandbox.log import Poll, RequestSeen, Submission
+from suno_async.sandbox.log import FaultMet, Poll, RequestSeen, Submission
 from suno_async.sandbox.media_faults import (
     CutAfter,
     IgnoreRange,
@@ -56,6 +56,7 @@ __all__ = [
     "DropBefore",
     "EnvelopeError",
     "Fault",
+    "FaultMet",
     "Html200",
     "HttpError",
     "IgnoreRange",

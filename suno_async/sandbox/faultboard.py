@@ -1,11 +1,13 @@
 """Which faults wait for which calls, and dealing them out."""
 
 import random
+from collections import Counter
 from collections.abc import Callable
 
 from attrs import define, frozen
 
 from suno_async.sandbox.faults import Call, Delay, Fault
+from suno_async.sandbox.log import FaultMet, keep
 
 
 @define
@@ -34,10 +36,18 @@ class FaultBoard:
 
     Args:
         rng: Decides about faults with a rate below 1.
+        monotonic: The clock, in seconds.
+
+    Attributes:
+        met: Every fault that was dealt out, in this order.
+        counts: How many were, by call and kind.
     """
 
-    def __init__(self, rng: random.Random) -> None:
+    def __init__(self, rng: random.Random, monotonic: Callable[[], float]) -> None:
+        self.met: list[FaultMet] = []
+        self.counts: Counter[tuple[Call, type[Fault]]] = Counter()
         self._rng = rng
+        self._monotonic = monotonic
         self._injected: dict[Call, list[_Injected]] = {call: [] for call in Call}
 
     def inject(
@@ -72,12 +82,17 @@ class FaultBoard:
                 continue
             if not applies(entry.fault) or not self._strikes(entry):
                 continue
+            self._note(call, entry.fault, target)
             if isinstance(entry.fault, Delay):
                 delays.append(entry.fault)
             else:
                 fault = entry.fault
         self._injected[call] = [entry for entry in waiting if entry.times_left != 0]
         return Drawn(tuple(delays), fault)
+
+    def _note(self, call: Call, fault: Fault, target: str) -> None:
+        keep(self.met, FaultMet(call, fault, target, self._monotonic()))
+        self.counts[call, type(fault)] += 1
 
     def _strikes(self, entry: _Injected) -> bool:
         if entry.rate < 1.0 and self._rng.random() >= entry.rate:

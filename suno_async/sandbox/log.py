@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from attrs import define, frozen
 
-from suno_async.sandbox.faults import Delay, Fault
+from suno_async.sandbox.faults import Call, Delay, Fault
 
 T = TypeVar("T")
 
@@ -64,6 +64,23 @@ class Submission:
     fault: Fault | None = None
     delays: tuple[Delay, ...] = ()
     answered_at: float | None = None
+
+
+@frozen
+class FaultMet:
+    """One injected fault that a call met.
+
+    Args:
+        call: The kind of call.
+        fault: The fault, as it was injected.
+        target: Path and query of the request, as they were sent.
+        at: When, in seconds on the sandbox's monotonic clock.
+    """
+
+    call: Call
+    fault: Fault
+    target: str
+    at: float
 
 
 def keep(log: list[T], entry: T) -> None:

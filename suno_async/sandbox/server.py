@@ -18,7 +18,7 @@ from suno_async.sandbox.faults import Call, Fault
 from suno_async.sandbox.files import FileHost
 from suno_async.sandbox.ledger import Charge, Ledger
 from suno_async.sandbox.listener import Listener
-from suno_async.sandbox.log import Poll, RequestSeen, Submission
+from suno_async.sandbox.log import FaultMet, Poll, RequestSeen, Submission
 from suno_async.sandbox.media import Studio
 from suno_async.sandbox.pace import Pace
 from suno_async.sandbox.service import Rules, Service
@@ -96,7 +96,8 @@ class Sandbox:
         self.api_key = api_key
         self.clock = clock
         self._ledger = Ledger(credits, clock.monotonic)
-        self._faults = FaultBoard(random.Random(f"{seed}/faults"))  # nosec B311 # repeatable
+        rng = random.Random(f"{seed}/faults")  # nosec B311 # repeatable
+        self._faults = FaultBoard(rng, clock.monotonic)
         self._activity = Activity(clock)
         self._courier = Courier(
             clock,
@@ -313,6 +314,27 @@ class Sandbox:
     def requests(self) -> list[RequestSeen]:
         """Every request of any kind, in the order of arrival."""
         return self._calls.requests
+
+    @property
+    def faults_met(self) -> list[FaultMet]:
+        """Every injected fault that a call met, in the order in which they were met."""
+        return self._faults.met
+
+    def fault_count(self, call: Call | None = None, kind: type[Fault] | None = None) -> int:
+        """Tell how many injected faults were met.
+
+        A test that asserts on it knows that its service really went through them. A call that met
+        a `Delay` and another fault met two.
+
+        Args:
+            call: By which calls; None counts those of all.
+            kind: Of which class, such as `DropAfter`; None counts all.
+        """
+        return sum(
+            number
+            for (met_by, met), number in self._faults.counts.items()
+            if call in {None, met_by} and kind in {None, met}
+        )
 
     @property
     def deliveries(self) -> list[Delivery]:

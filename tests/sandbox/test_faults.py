@@ -14,6 +14,7 @@ from suno_async.sandbox import (
     DropBefore,
     EnvelopeError,
     Fault,
+    FaultMet,
     Html200,
     HttpError,
     IgnoreRange,
@@ -176,6 +177,32 @@ async def test_a_delay_and_a_fault_combine(caller: Caller) -> None:
     answer = await caller.clock.run(caller.get(CREDITS), idle=caller.sandbox.idle)
     assert answer["code"] == 500
     assert caller.clock.monotonic() == 3
+
+
+async def test_the_faults_that_were_met_are_told(caller: Caller) -> None:
+    """Those that strike, delays too, with the call and when; not those that only wait."""
+    sandbox, gateway = caller.sandbox, HttpError(502, headers={"Retry-After": "7"})
+    sandbox.inject(Call.CREDITS, Delay(2))
+    sandbox.inject(Call.CREDITS, EnvelopeError(500), times=2)
+    sandbox.inject(Call.CREDITS, EnvelopeError(500), times=None, rate=0.0)
+    sandbox.inject(Call.DETAILS, gateway, about="another-task")
+    sandbox.inject(Call.SUBMIT, EnvelopeError(455), times=None)
+    assert sandbox.faults_met == []
+    for _ in range(3):
+        await caller.clock.run(caller.get(CREDITS), idle=sandbox.idle)
+    await caller.get(DETAILS, taskId="some-task")
+    await caller.post(SUBMIT, json=song())
+    assert sandbox.faults_met == [
+        FaultMet(Call.CREDITS, Delay(2), CREDITS, 0.0),
+        FaultMet(Call.CREDITS, EnvelopeError(500), CREDITS, 0.0),
+        FaultMet(Call.CREDITS, EnvelopeError(500), CREDITS, 2.0),
+        FaultMet(Call.SUBMIT, EnvelopeError(455), SUBMIT, 2.0),
+    ]
+    assert sandbox.fault_count() == 4
+    assert sandbox.fault_count(Call.CREDITS) == 3
+    assert sandbox.fault_count(Call.CREDITS, EnvelopeError) == 2
+    assert sandbox.fault_count(kind=EnvelopeError) == 3
+    assert sandbox.fault_count(Call.DETAILS, HttpError) == 0
 
 
 async def test_a_replica_lags(caller: Caller) -> None:
