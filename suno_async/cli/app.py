@@ -7,26 +7,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
+import attrs
 import typer
 
-from suno_async import Model, VocalGender, __version__
+from suno_async import __version__
+from suno_async.cli.expanded import Without, expanded
 from suno_async.cli.options import (
     OUT,
-    Abandon,
-    Adopt,
-    BaseUrl,
-    ConfirmAbove,
-    Interval,
     Json,
-    MaxInFlight,
-    Name,
     Out,
-    Price,
-    RetryFailed,
-    RetryUncertain,
+    RunOptions,
+    ServiceOptions,
+    SongOptions,
     SubmittedAt,
     TaskIds,
-    Yes,
     load_config,
     service_of,
 )
@@ -130,27 +124,11 @@ def demo(
 
 
 @app.command()
+@expanded
 def generate(
+    *,
     ctx: typer.Context,
-    stem: Annotated[Path | None, typer.Option(help="The stem on this disk.")] = None,
-    upload_url: Annotated[str | None, typer.Option(help="The stem's URL, if it has one.")] = None,
-    title: Annotated[str | None, typer.Option(help="The title.")] = None,
-    tags: Annotated[str | None, typer.Option(help="Styles to include.")] = None,
-    negative_tags: Annotated[str | None, typer.Option(help="Styles to exclude.")] = None,
-    model: Annotated[Model | None, typer.Option(help="The model.")] = None,
-    vocal_gender: Annotated[VocalGender | None, typer.Option(help="A preference only.")] = None,
-    style_weight: Annotated[
-        float | None, typer.Option(help="How closely to follow the style: 0 to 1, two decimals.")
-    ] = None,
-    weirdness_constraint: Annotated[
-        float | None, typer.Option(help="How far to stray: 0 to 1, two decimals.")
-    ] = None,
-    audio_weight: Annotated[
-        float | None, typer.Option(help="How much the stem counts: 0 to 1, two decimals.")
-    ] = None,
-    callback_url: Annotated[
-        str | None, typer.Option(help="Where the service reports the stages, if anywhere.")
-    ] = None,
+    song: SongOptions,
     manifest: Annotated[
         Path | None,
         typer.Option(
@@ -165,22 +143,8 @@ def generate(
         typer.Option(help="The manifest's, such as cp1252, when it is not UTF-8 or UTF-16."),
     ] = None,
     out: Out = OUT,
-    name: Name = None,
-    max_in_flight: MaxInFlight = None,
-    dry_run: Annotated[
-        bool,
-        typer.Option("--dry-run", help="Check everything, show what would be paid for, and end."),
-    ] = False,
-    price: Price = None,
-    confirm_above: ConfirmAbove = 20,
-    yes: Yes = False,
-    retry_uncertain: RetryUncertain = False,
-    retry_failed: RetryFailed = False,
-    adopt: Adopt = None,
-    abandon: Abandon = False,
-    as_json: Json = False,
-    base_url: BaseUrl = None,
-    interval: Interval = None,
+    options: RunOptions,
+    service: ServiceOptions,
 ) -> None:
     """Generate songs and save both tracks of each. The key comes from APIKLEY_API_KEY.
 
@@ -192,81 +156,39 @@ def generate(
 
     Example: suno-async generate --manifest songs.csv --out music
     """
-    from suno_async.cli.decisions import Decisions, read_adoptions
     from suno_async.cli.generate import generate as command
-    from suno_async.cli.song_run import Options
 
-    given: dict[str, Any] = {
-        "stem": stem,
-        "upload_url": upload_url,
-        "title": title,
-        "tags": tags,
-        "negative_tags": negative_tags,
-        "model": model,
-        "vocal_gender": vocal_gender,
-        "style_weight": style_weight,
-        "weirdness_constraint": weirdness_constraint,
-        "audio_weight": audio_weight,
-        "callback_url": callback_url,
-    }
-    options = Options(
-        Decisions(retry_uncertain, retry_failed, read_adoptions(adopt or ()), abandon),
-        max_in_flight=max_in_flight,
-        name=name,
-        price=price,
-        confirm_above=confirm_above,
-        yes=yes,
-        dry_run=dry_run,
-        as_json=as_json,
-    )
-    command(given, manifest, out, service_of(ctx, base_url, interval), options, encoding)
+    given = attrs.asdict(song, recurse=False)
+    command(given, manifest, out, service_of(ctx, service), options, encoding)
 
 
 @app.command()
+@expanded
 def resume(
+    *,
     ctx: typer.Context,
     folder: Annotated[Path, typer.Argument(help="The folder of the tracks.")] = OUT,
-    name: Name = None,
-    max_in_flight: MaxInFlight = None,
-    price: Price = None,
-    confirm_above: ConfirmAbove = 20,
-    yes: Yes = False,
-    retry_uncertain: RetryUncertain = False,
-    retry_failed: RetryFailed = False,
-    adopt: Adopt = None,
-    abandon: Abandon = False,
-    as_json: Json = False,
-    base_url: BaseUrl = None,
-    interval: Interval = None,
+    options: Annotated[RunOptions, Without("dry_run")],
+    service: ServiceOptions,
 ) -> None:
     """Go on with a run that was cut off, or decide about its rows; nothing is paid for twice.
 
     Example: suno-async resume music
     """
-    from suno_async.cli.decisions import Decisions, read_adoptions
     from suno_async.cli.generate import resume as command
-    from suno_async.cli.song_run import Options
 
-    options = Options(
-        Decisions(retry_uncertain, retry_failed, read_adoptions(adopt or ()), abandon),
-        max_in_flight=max_in_flight,
-        name=name,
-        price=price,
-        confirm_above=confirm_above,
-        yes=yes,
-        as_json=as_json,
-    )
-    command(folder, service_of(ctx, base_url, interval), options)
+    command(folder, service_of(ctx, service), options)
 
 
 @app.command()
+@expanded
 def fetch(
+    *,
     ctx: typer.Context,
     task_ids: TaskIds,
     out: Out = OUT,
     submitted_at: SubmittedAt = None,
-    base_url: BaseUrl = None,
-    interval: Interval = None,
+    service: ServiceOptions,
 ) -> None:
     """Wait for tasks that were submitted earlier and save their tracks. It costs nothing.
 
@@ -274,11 +196,13 @@ def fetch(
     """
     from suno_async.cli.fetch import fetch as command
 
-    command(task_ids, out, service_of(ctx, base_url, interval), submitted_at)
+    command(task_ids, out, service_of(ctx, service), submitted_at)
 
 
 @app.command()
+@expanded
 def watch(
+    *,
     ctx: typer.Context,
     task_ids: TaskIds,
     submitted_at: SubmittedAt = None,
@@ -286,8 +210,7 @@ def watch(
         float | None, typer.Option(min=0, help="How many seconds to wait at the most.")
     ] = None,
     as_json: Json = False,
-    base_url: BaseUrl = None,
-    interval: Interval = None,
+    service: ServiceOptions,
 ) -> None:
     """Print the stages of tasks and their URLs as they come. It saves and costs nothing.
 
@@ -297,15 +220,17 @@ def watch(
     from suno_async.cli.watch import watch as command
 
     watching = Watching(task_ids, submitted_at, timeout, as_json)
-    command(watching, service_of(ctx, base_url, interval))
+    command(watching, service_of(ctx, service))
 
 
 @app.command()
+@expanded
 def upload(
+    *,
     ctx: typer.Context,
     files: Annotated[list[str], typer.Argument(metavar="FILE", help="The stems.")],
     as_json: Json = False,
-    base_url: BaseUrl = None,
+    service: Annotated[ServiceOptions, Without("interval")],
 ) -> None:
     """Upload stems and print the URLs to submit. It costs nothing.
 
@@ -315,14 +240,16 @@ def upload(
     """
     from suno_async.cli.upload import upload as command
 
-    command(files, service_of(ctx, base_url, None), as_json)
+    command(files, service_of(ctx, service), as_json)
 
 
 @app.command()
+@expanded
 def credits(
+    *,
     ctx: typer.Context,
     as_json: Json = False,
-    base_url: BaseUrl = None,
+    service: Annotated[ServiceOptions, Without("interval")],
 ) -> None:
     """Print how many credits the account has.
 
@@ -330,7 +257,7 @@ def credits(
     """
     from suno_async.cli.credits import credits_ as command
 
-    command(service_of(ctx, base_url, None), as_json)
+    command(service_of(ctx, service), as_json)
 
 
 @app.command(name="open")

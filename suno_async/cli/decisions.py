@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from attrs import field, frozen
 
 from suno_async.cli.failures import Complaint, printable
+from suno_async.cli.options import RunOptions
 
 _LONGEST_NUMBER = 9
 
@@ -24,6 +25,16 @@ class Decisions:
     retry_failed: bool = False
     adopt: Mapping[int, str] = field(factory=dict[int, str], hash=False)
     abandon: bool = False
+
+
+def decided(options: RunOptions) -> Decisions:
+    """Tell what somebody has decided with the options of a run.
+
+    Raises:
+        Complaint: An adoption is none.
+    """
+    adopted = read_adoptions(options.adopt or ())
+    return Decisions(options.retry_uncertain, options.retry_failed, adopted, options.abandon)
 
 
 def read_adoptions(given: Iterable[str]) -> dict[int, str]:

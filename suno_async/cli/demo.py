@@ -15,9 +15,10 @@ from suno_async import FixedInterval, SunoSession
 from suno_async.cli.board import Board
 from suno_async.cli.manifest import Problem, Row
 from suno_async.cli.numbering import number_rows
+from suno_async.cli.options import RunOptions
 from suno_async.cli.run_folder import RunFolder
 from suno_async.cli.service import DEMO
-from suno_async.cli.song_run import Options, SongRun
+from suno_async.cli.song_run import SongRun
 from suno_async.cli.songs import make_song
 from suno_async.cli.stems import check_stem
 from suno_async.sandbox import Sandbox, sing
@@ -53,7 +54,7 @@ def demo(stem: Path | None, out: Path, count: int) -> None:
     """
     with tempfile.TemporaryDirectory() as temporary:
         rows = partial(_rows, stem or _sung(Path(temporary)), count)
-        run = SongRun(RunFolder(out), DemoService(), Options(confirm_above=count), "Demo")
+        run = SongRun(RunFolder(out), DemoService(), RunOptions(confirm_above=count), "Demo")
         run.perform(lambda known: number_rows(rows(), known))
 
 

@@ -13,9 +13,10 @@ from suno_async.cli.board import Board
 from suno_async.cli.failures import Complaint, complain, ending_clearly, printable, sentence
 from suno_async.cli.manifest import Problem, Row, read_manifest
 from suno_async.cli.numbering import Numbered, RunRow, number_rows
+from suno_async.cli.options import RunOptions
 from suno_async.cli.run_folder import RunFolder
 from suno_async.cli.service import Service, may_get_key
-from suno_async.cli.song_run import Options, SongRun, open_folder
+from suno_async.cli.song_run import SongRun, open_folder
 from suno_async.cli.songs import check_defaults, make_song
 from suno_async.cli.stems import Stem, check_stem, stem_path
 
@@ -25,7 +26,7 @@ def generate(
     manifest: Path | None,
     out: Path,
     service: Service,
-    options: Options,
+    options: RunOptions,
     encoding: str | None = None,
 ) -> None:
     """Generate songs and save their tracks; go on with what an earlier run has begun.
@@ -52,7 +53,7 @@ def generate(
     SongRun(RunFolder(out), service, options, title).perform(numbered)
 
 
-def resume(out: Path, service: Service, options: Options) -> None:
+def resume(out: Path, service: Service, options: RunOptions) -> None:
     """Go on with a run, with the rows that it was asked for the last time.
 
     Args:

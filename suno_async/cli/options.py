@@ -4,6 +4,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
+from attrs import frozen
+
+from suno_async import Model, VocalGender
 
 if TYPE_CHECKING:
     from suno_async.cli.service import Service
@@ -12,16 +15,6 @@ WRONG_USAGE = 2
 
 Out = Annotated[Path, typer.Option("--out", "-o", help="The folder of the tracks.")]
 OUT = Path("accompaniments")
-BaseUrl = Annotated[
-    str | None,
-    typer.Option(
-        help="The service's address, to use a sandbox in its place.", envvar="APIKLEY_BASE_URL"
-    ),
-]
-Interval = Annotated[
-    float | None,
-    typer.Option(help="Seconds between looks at a task; without it the library decides."),
-]
 SubmittedAt = Annotated[
     str | None,
     typer.Option(
@@ -31,43 +24,46 @@ SubmittedAt = Annotated[
 TaskIds = Annotated[list[str], typer.Argument(metavar="TASK_ID", help="The tasks.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]
 
-# of runs that are paid for
-Name = Annotated[
-    str | None,
-    typer.Option(
-        help="How files are named: {number}, {line}, {title}, {letter}, {tags}, {model}, "
-        "{task_id}, {column:NAME}; '{number:02} {title} - {letter}' unless given.",
-    ),
-]
-MaxInFlight = Annotated[
-    int | None,
-    typer.Option(min=1, help="How many tasks run at a time."),
-]
-Price = Annotated[
-    float | None,
-    typer.Option(
-        min=0,
-        help="What a song costs, in credits; else what it did in this folder.",
-    ),
-]
-ConfirmAbove = Annotated[
-    int, typer.Option(min=0, help="How many songs are paid for without asking.")
-]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Agree to the cost beforehand.")]
-RetryUncertain = Annotated[
-    bool,
-    typer.Option(
-        "--retry-uncertain",
-        help="Submit rows again of which nobody knows whether they were paid for: they may be "
-        "paid for twice.",
-    ),
-]
-RetryFailed = Annotated[
-    bool,
-    typer.Option(
-        "--retry-failed", help="Submit rows again whose tasks failed, and pay for them again."
-    ),
-]
+
+@frozen
+class ServiceOptions:
+    """Which service is asked, and how often: see `service_of`."""
+
+    base_url: Annotated[
+        str | None,
+        typer.Option(
+            help="The service's address, to use a sandbox in its place.", envvar="APIKLEY_BASE_URL"
+        ),
+    ] = None
+    interval: Annotated[
+        float | None,
+        typer.Option(help="Seconds between looks at a task; without it the library decides."),
+    ] = None
+
+
+@frozen
+class SongOptions:
+    """What is asked for; with a manifest, what its rows do not give."""
+
+    stem: Annotated[Path | None, typer.Option(help="The stem on this disk.")] = None
+    upload_url: Annotated[str | None, typer.Option(help="The stem's URL, if it has one.")] = None
+    title: Annotated[str | None, typer.Option(help="The title.")] = None
+    tags: Annotated[str | None, typer.Option(help="Styles to include.")] = None
+    negative_tags: Annotated[str | None, typer.Option(help="Styles to exclude.")] = None
+    model: Annotated[Model | None, typer.Option(help="The model.")] = None
+    vocal_gender: Annotated[VocalGender | None, typer.Option(help="A preference only.")] = None
+    style_weight: Annotated[
+        float | None, typer.Option(help="How closely to follow the style: 0 to 1, two decimals.")
+    ] = None
+    weirdness_constraint: Annotated[
+        float | None, typer.Option(help="How far to stray: 0 to 1, two decimals.")
+    ] = None
+    audio_weight: Annotated[
+        float | None, typer.Option(help="How much the stem counts: 0 to 1, two decimals.")
+    ] = None
+    callback_url: Annotated[
+        str | None, typer.Option(help="Where the service reports the stages, if anywhere.")
+    ] = None
 
 
 def _check_adoptions(given: list[str] | None) -> list[str] | None:
@@ -83,15 +79,67 @@ def _check_adoptions(given: list[str] | None) -> list[str] | None:
     return given
 
 
-Adopt = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="ROW=TASK_ID",
-        help="Take a task of the account for that of an uncertain row.",
-        callback=_check_adoptions,
-    ),
-]
-Abandon = Annotated[bool, typer.Option("--abandon", help="Look no further after uncertain rows.")]
+@frozen
+class RunOptions:
+    """How a run is to be done that is paid for.
+
+    What is None is taken from the run's folder: its names, the number of tasks, the price that was
+    learned there.
+    """
+
+    name: Annotated[
+        str | None,
+        typer.Option(
+            help="How files are named: {number}, {line}, {title}, {letter}, {tags}, {model}, "
+            "{task_id}, {column:NAME}; '{number:02} {title} - {letter}' unless given.",
+        ),
+    ] = None
+    max_in_flight: Annotated[
+        int | None,
+        typer.Option(min=1, help="How many tasks run at a time."),
+    ] = None
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Check everything, show what would be paid for, and end."),
+    ] = False
+    price: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            help="What a song costs, in credits; else what it did in this folder.",
+        ),
+    ] = None
+    confirm_above: Annotated[
+        int, typer.Option(min=0, help="How many songs are paid for without asking.")
+    ] = 20
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Agree to the cost beforehand.")] = False
+    retry_uncertain: Annotated[
+        bool,
+        typer.Option(
+            "--retry-uncertain",
+            help="Submit rows again of which nobody knows whether they were paid for: they may be "
+            "paid for twice.",
+        ),
+    ] = False
+    retry_failed: Annotated[
+        bool,
+        typer.Option(
+            "--retry-failed",
+            help="Submit rows again whose tasks failed, and pay for them again.",
+        ),
+    ] = False
+    adopt: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ROW=TASK_ID",
+            help="Take a task of the account for that of an uncertain row.",
+            callback=_check_adoptions,
+        ),
+    ] = None
+    abandon: Annotated[
+        bool, typer.Option("--abandon", help="Look no further after uncertain rows.")
+    ] = False
+    as_json: Json = False
 
 
 def refuse(text: str) -> NoReturn:
@@ -127,7 +175,7 @@ def load_config(ctx: typer.Context, given: Path | None) -> Path | None:
     return given
 
 
-def service_of(ctx: typer.Context, base_url: str | None, interval: float | None) -> "Service":
+def service_of(ctx: typer.Context, options: ServiceOptions) -> "Service":
     """Find out who the service is and which key it gets.
 
     Raises:
@@ -138,12 +186,13 @@ def service_of(ctx: typer.Context, base_url: str | None, interval: float | None)
 
     config: Config = ctx.obj or Config()
     if not key_is_in_environment():
-        return Service(base_url, interval, config.api_key)
+        return Service(options.base_url, options.interval, config.api_key)
     source = ctx.get_parameter_source("base_url")
     from_file = source is not None and source.name == "DEFAULT_MAP"
-    if from_file and not config.chosen and not is_this_machine(base_url or ""):
+    url = options.base_url
+    if from_file and not config.chosen and not is_this_machine(url or ""):
         refuse(
-            f"{config.path} would have your key sent to {base_url}, and may have come with this "
+            f"{config.path} would have your key sent to {url}, and may have come with this "
             f"folder: if that is right, give --config {config.path}"
         )
-    return Service(base_url, interval)
+    return Service(options.base_url, options.interval)

@@ -7,17 +7,18 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from attrs import define, evolve, field, frozen
+from attrs import define, evolve, field
 
 from suno_async.cli.board import Board, Entry, State
 from suno_async.cli.cost import confirm, estimate, learned_price
-from suno_async.cli.decisions import Decisions
+from suno_async.cli.decisions import decided
 from suno_async.cli.delivery import Delivery, note_earlier
 from suno_async.cli.estimate import Capacity
 from suno_async.cli.failures import Complaint, complain, ending_clearly, printable
 from suno_async.cli.file_names import DEFAULT, Template
 from suno_async.cli.live_page import LivePage
 from suno_async.cli.numbering import Numbered, RunRow
+from suno_async.cli.options import RunOptions
 from suno_async.cli.orders import KnownJob, Orders, make_orders
 from suno_async.cli.rehearsal import rehearse
 from suno_async.cli.run import Run
@@ -30,31 +31,6 @@ from suno_async.durable import DurableSuno, Job, JobState
 
 _NAMED = 10
 _OVER = (JobState.COMPLETE, JobState.FAILED, JobState.CANCELLED, JobState.ABANDONED)
-
-
-@frozen
-class Options:
-    """How a run is to be done.
-
-    Attributes:
-        decisions: What becomes of rows that do not go on by themselves.
-        max_in_flight: How many tasks run at a time; None takes what the folder has.
-        name: The template of file names; None takes what the folder has.
-        price: What a song costs; None takes what was learned in the folder.
-        confirm_above: How many songs are paid for without asking.
-        yes: Whether that is agreed to beforehand.
-        dry_run: Whether to submit nothing, and only show what would be.
-        as_json: Whether a program reads what is printed.
-    """
-
-    decisions: Decisions = field(factory=Decisions)
-    max_in_flight: int | None = None
-    name: str | None = None
-    price: float | None = None
-    confirm_above: int = 20
-    yes: bool = False
-    dry_run: bool = False
-    as_json: bool = False
 
 
 @define
@@ -70,7 +46,7 @@ class SongRun:
 
     folder: RunFolder
     service: SongService
-    options: Options
+    options: RunOptions
     title: str | None = None
     _stopped: bool = False
     _told: bool = False
@@ -108,7 +84,7 @@ class SongRun:
         if self.options.name is not None:
             Template(self.options.name)
         jobs = asyncio.run(self.folder.jobs(recover=False))
-        orders = make_orders(numbered.rows, _known(jobs), self.options.decisions, {})
+        orders = make_orders(numbered.rows, _known(jobs), decided(self.options), {})
         self._tell_changes(numbered, jobs)
         price = self.options.price
         if price is None:
@@ -124,7 +100,7 @@ class SongRun:
         template = template or Template(settings.name or DEFAULT)
         template.check_columns({name for row in rows if row.asked for name in row.extra})
         stems = self.folder.put_stems([row for row in rows if row.asked and row.key])
-        orders = make_orders(rows, _known(jobs), self.options.decisions, stems)
+        orders = make_orders(rows, _known(jobs), decided(self.options), stems)
         self._tell_changes(numbered, jobs)
         price = self.options.price if self.options.price is not None else settings.price
         self._confirm(len(orders.paying), price)

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 from enum import Enum
+from inspect import signature
 from pathlib import Path
 from types import NoneType
-from typing import Any, get_args, get_type_hints
+from typing import Annotated, Any, get_args, get_origin
 
 from attrs import frozen
 
@@ -45,12 +46,18 @@ class Kind:
 
 def kinds_of(function: Callable[..., Any]) -> dict[str, type]:
     """Tell of what type each parameter of a command's function is."""
-    return {name: _plain(hint) for name, hint in get_type_hints(function).items()}
+    parameters = signature(function).parameters.values()
+    return {each.name: _plain(_bare(each.annotation)) for each in parameters}
 
 
 def described(value: object) -> str:
     """Say what kind of value TOML has, and not which."""
     return _IS.get(type(value), "a table" if isinstance(value, dict) else "a time")
+
+
+def _bare(annotation: Any) -> Any:
+    """Take what stands beside a type from it."""
+    return get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
 
 
 def _plain(hint: Any) -> type:

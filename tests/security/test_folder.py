@@ -19,10 +19,10 @@ from suno_async.cli.board import Board, Entry, State
 from suno_async.cli.failures import Complaint
 from suno_async.cli.generate import resume
 from suno_async.cli.manifest import read_manifest
+from suno_async.cli.options import RunOptions
 from suno_async.cli.run_db import RunDb, Settings
 from suno_async.cli.run_rest import RunRest
 from suno_async.cli.service import Service
-from suno_async.cli.song_run import Options
 from suno_async.durable import DurableSuno
 from suno_async.sandbox import Sandbox
 from tests.durable.using import eventually, working
@@ -121,7 +121,7 @@ def test_a_folder_does_not_say_who_gets_the_key(
 ) -> None:
     """`resume` wants the address of another machine to be named."""
     with pytest.raises(SystemExit) as ended:
-        resume(lured, Service(), Options())
+        resume(lured, Service(), RunOptions())
     assert ended.value.code == 1
     said = capsys.readouterr().err
     assert f"{lured} would have your key sent to http://collects-keys.test" in said
