@@ -83,6 +83,7 @@ class Entry:
     deleted: int = 0
     _began_s: float | None = None
     _ended_s: float | None = None
+    _followed_s: float | None = None
 
     @property
     def files(self) -> list[Path]:
@@ -97,6 +98,11 @@ class Entry:
         return (self._ended_s or time.monotonic()) - self._began_s
 
     @property
+    def followed_s(self) -> float | None:
+        """How long this run has looked at its task, in seconds, or None before that."""
+        return time.monotonic() - self._followed_s if self._followed_s is not None else None
+
+    @property
     def ended(self) -> bool:
         """Whether nothing more will happen to it in this run."""
         return self.state in {State.SAVED, State.FAILED, State.UNCERTAIN}
@@ -109,7 +115,8 @@ class Entry:
     def begin(self, task_id: str, ago_s: float = 0.0) -> None:
         """Note that its task exists, and for how long."""
         self.task_id = task_id
-        self._began_s = time.monotonic() - ago_s
+        self._followed_s = time.monotonic()
+        self._began_s = self._followed_s - ago_s
 
     def reach(self, stage: Stage, after_s: float | None = None) -> None:
         """Note that its task has reached a stage, some seconds after its submission."""

@@ -4,7 +4,6 @@ import secrets
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
 from functools import cache, partial
 from itertools import cycle, islice
 from pathlib import Path
@@ -26,7 +25,7 @@ from suno_async.sandbox import Sandbox, sing
 _STEM_S = 6
 # at this pace a typical task takes 3 s
 _TIME_SCALE = 0.02
-_POLL_INTERVAL = timedelta(seconds=0.34)
+_INTERVAL_S = 0.34
 _STYLES = (
     ("Morning Piano", "relaxing, piano, soothing"),
     ("Night Drive", "electronic, synthwave, fast"),
@@ -63,6 +62,7 @@ class DemoService:
     """A service inside the command, with tasks of its own in every run."""
 
     base_url: str = DEMO
+    interval_s: float = _INTERVAL_S
 
     @asynccontextmanager
     async def session(
@@ -75,7 +75,7 @@ class DemoService:
             SunoSession(
                 sandbox.api_key,
                 base_url=sandbox.base_url,
-                cadence=FixedInterval(_POLL_INTERVAL),
+                cadence=FixedInterval(self.interval_s),
             ) as session,
         ):
             if check:

@@ -49,8 +49,8 @@ def shown(
         heading: What the run is, in a few words.
         as_json: Whether a program reads it: one object a line, see `json_lines`. Then nothing else
             may be written to the output, neither the result.
-        capacity: How fast the run may submit, to estimate the time that is left; None takes a
-            session's usual limits.
+        capacity: How fast the run may submit and look, to estimate the time that is left; None
+            takes a session's usual limits.
 
     Yields:
         What is to be told when the run stops: `stopping()`, once `board.stopping` is set. The

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from suno_async import SunoError, SunoSession, Track
 from suno_async.cli.board import Board, Entry, State
+from suno_async.cli.estimate import Capacity
 from suno_async.cli.failures import FetchRest, ending_clearly
 from suno_async.cli.moment import read_moment
 from suno_async.cli.run import Run
@@ -27,7 +28,8 @@ def fetch(task_ids: Sequence[str], out: Path, service: Service, submitted_at: st
         SystemExit: Something failed.
     """
     board, rest = Board(), FetchRest(out, service.base_url)
-    run = Run("Fetching accompaniments", out, board)
+    capacity = Capacity(interval_s=service.interval_s)
+    run = Run("Fetching accompaniments", out, board, capacity=capacity)
 
     async def work() -> None:
         async with service.session(board) as session, asyncio.TaskGroup() as group:

@@ -38,7 +38,7 @@ def draw(board: Board, console: Console, heading: str, capacity: Capacity) -> li
         board: The songs.
         console: Has the terminal's size, encoding and colours; nothing is written to it.
         heading: The first line.
-        capacity: How fast the run may submit.
+        capacity: How fast the run may submit and look.
 
     Returns:
         The lines, with the terminal's codes for colours, none wider than the terminal and together

@@ -35,7 +35,7 @@ class Run:
         stop: Called when it is asked to stop for the first time; None when it then stops at once.
         leave: Called when it is asked again.
         as_json: Whether a program reads what is printed.
-        capacity: How fast it may submit, to estimate the time that is left.
+        capacity: How fast it may submit and look, to estimate the time that is left.
     """
 
     heading: str

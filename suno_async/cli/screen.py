@@ -31,7 +31,7 @@ class Screen:
     Args:
         board: The songs.
         output: The terminal.
-        capacity: How fast the run may submit.
+        capacity: How fast the run may submit and look.
     """
 
     def __init__(self, board: Board, output: Output, capacity: Capacity) -> None:

@@ -36,6 +36,11 @@ class SongService(Protocol):
         """Its address, when it is not the usual one."""
         ...
 
+    @property
+    def interval_s(self) -> float | None:
+        """How many seconds are between looks at a task; None leaves it to the library."""
+        ...
+
     def session(
         self, board: Board, *, max_in_flight: int | None = None, check: bool = True
     ) -> AbstractAsyncContextManager[SunoSession]:

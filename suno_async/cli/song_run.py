@@ -185,7 +185,9 @@ class SongRun:
             stop=self._stop,
             leave=self._leave,
             as_json=self.options.as_json,
-            capacity=Capacity(settings.max_in_flight or Capacity().in_flight),
+            capacity=Capacity(
+                settings.max_in_flight or Capacity().in_flight, interval_s=self.service.interval_s
+            ),
         )
         before = {entry.task_id for entry in board.entries}
 
