@@ -416,7 +416,11 @@ class SunoSession:
         submitted = await self._submitter.submit(request, gate, deadline)
         model = request.model or Model.V4_5PLUS
         watch = self._watcher.watch(
-            submitted.task_id, submitted.submitted_at, model=model, fresh=True
+            submitted.task_id,
+            submitted.submitted_at,
+            model=model,
+            fresh=True,
+            sent_s=submitted.sent_s,
         )
         if submitted.expectation is not None:
             self._watcher.follow(watch, submitted.expectation)

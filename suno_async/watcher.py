@@ -89,15 +89,24 @@ class Watcher:
         *,
         model: str = "",
         fresh: bool = False,
+        sent_s: float | None = None,
     ) -> Watch:
         """Get the one watch of a task; nothing is polled before somebody reads it.
 
         One that ended with an error is given up for a new one, which asks again. A fresh one
         belongs to the context in which it is made, another one to that of its first reader.
+
+        Args:
+            task_id: The task.
+            submitted_at: When it was submitted (aware); None when that is not known.
+            model: Its model, for the cadence.
+            fresh: Whether this session submitted it.
+            sent_s: When it was submitted, on the monotonic clock, if that is known: the wall clock
+                may have been set since.
         """
         since = submitted_at or self._clock.now()
         now_s = self._clock.monotonic()
-        zero_s = now_s - (self._clock.now() - since).total_seconds()
+        zero_s = now_s - (self._clock.now() - since).total_seconds() if sent_s is None else sent_s
         known = self._watches.get(task_id)
         if known is not None and known.ending is None:
             if submitted_at is not None and not known.dated:

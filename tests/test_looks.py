@@ -27,7 +27,7 @@ from suno_async import (
     VirtualClock,
 )
 from suno_async.observe import Ended, Polled, StageReached
-from suno_async.sandbox import Call, EnvelopeError, Sandbox, TaskScript, Timings
+from suno_async.sandbox import Call, Delay, EnvelopeError, Sandbox, TaskScript, Timings
 
 from .following import (
     STAGES,
@@ -260,6 +260,29 @@ async def test_a_moved_wall_clock_ends_no_watch(days: float) -> None:
         clock.moved = timedelta(days=days)
         assert names(await world.run(watching)) == STAGES
         assert (await world.run(task.details())).status == "SUCCESS"
+
+
+@pytest.mark.parametrize("hours", [-5, 1])
+async def test_a_wall_clock_that_is_set_during_a_submission_makes_no_task_older(
+    hours: float,
+) -> None:
+    """Invariant 4: its age is counted from its sending, on the monotonic clock."""
+    clock = Jumping()
+    async with (
+        Sandbox(clock=clock, record_lag_s=30) as sandbox,
+        session_for(sandbox, cadence=FixedInterval(timedelta(hours=6))) as suno,
+    ):
+        world = World(sandbox, clock)
+        sandbox.script(STUCK)
+        sandbox.inject(Call.SUBMIT, Delay(3.0, processed=True))
+        submitting = asyncio.create_task(suno.submit(song()))
+        await world.pass_time(2)
+        clock.moved = timedelta(hours=hours)
+        task = await world.run(submitting)
+        assert (await world.run(task.details())).status == "PENDING"
+        with pytest.raises(TaskExpired):
+            await world.run(task.result())
+        assert clock.monotonic() == pytest.approx(timedelta(days=14).total_seconds(), abs=1)
 
 
 @pytest.mark.parametrize("year", [1, 1900, 2300, 9999])

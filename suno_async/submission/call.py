@@ -122,6 +122,12 @@ class PaidCall:
         return self._tasks.sent_at or self._around.clock.now()
 
     @property
+    def sent_s(self) -> float:
+        """The same on the monotonic clock."""
+        sent_s = self._tasks.sent_s
+        return sent_s if sent_s is not None else self._around.clock.monotonic()
+
+    @property
     def under_way(self) -> bool:
         """Whether an attempt has begun and not ended."""
         return self._begun and self._ending is None

@@ -118,7 +118,7 @@ class Submitter:
     @staticmethod
     def _submitted(call: PaidCall, ending: Ending) -> Submitted:
         assert ending.task_id is not None  # noqa: S101 - asked before
-        return Submitted(ending.task_id, call.sent_at, call.expectation, ending.error)
+        return Submitted(ending.task_id, call.sent_at, call.sent_s, call.expectation, ending.error)
 
     async def _turn(self, gate: Gate, patience: "_Patience") -> Turn:
         """Wait for a slot, for a place in the window, and for the end of a pause."""

@@ -98,12 +98,14 @@ class Submitted:
     Attributes:
         task_id: The task.
         submitted_at: When it was sent (aware, UTC).
+        sent_s: The same on the monotonic clock.
         expectation: Its callback URL, when a receiver is there.
         hook_error: What `on_submitted` raised, the task id noted; the task lives.
     """
 
     task_id: str
     submitted_at: datetime
+    sent_s: float
     expectation: Expectation | None
     hook_error: Exception | None = None
 
