@@ -16,6 +16,8 @@ from suno_async import (
     TaskDetails,
 )
 
+from .clocks import NEVER, Moment
+
 
 class HookFailed(Exception):
     """What an `on_submitted` raises at times."""
@@ -38,8 +40,8 @@ class Caller:
         outcomes: The outcomes that it took.
         left: Whether it left its batch before the end.
         error: What was raised.
-        began_s: When it began, in virtual seconds.
-        ended_at_s: When it ended, likewise.
+        began: When it began.
+        ended_at: When it ended.
     """
 
     session: int
@@ -54,21 +56,26 @@ class Caller:
     outcomes: list[Outcome] = Factory(list)
     left: bool = False
     error: BaseException | None = None
-    began_s: float = 0.0
-    ended_at_s: float = 0.0
+    began: Moment = NEVER
+    ended_at: Moment = NEVER
     running: "asyncio.Task[None] | None" = None
 
-    def begin(self, work: Awaitable[Any], now_s: Callable[[], float]) -> None:
+    def begin(self, work: Awaitable[Any], now: Callable[[], Moment]) -> None:
         """Do it in a task of its own."""
-        self.began_s = now_s()
-        self.running = asyncio.get_running_loop().create_task(self._noted(work, now_s))
+        self.began = now()
+        self.running = asyncio.get_running_loop().create_task(self._noted(work, now))
 
-    async def _noted(self, work: Awaitable[Any], now_s: Callable[[], float]) -> None:
+    async def _noted(self, work: Awaitable[Any], now: Callable[[], Moment]) -> None:
         try:
             await work
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - it is checked
             self.error = error
-        self.ended_at_s = now_s()
+        self.ended_at = now()
+
+    @property
+    def waited_s(self) -> float:
+        """For how long it waited, until it ended."""
+        return self.ended_at.own_s - self.began.own_s
 
     @property
     def ended(self) -> bool:

@@ -31,6 +31,7 @@ class Choices:
         skip_rate: How many stages are jumped over.
         failure_rate: How many tasks fail.
         mixed: Whether every task speaks another dialect.
+        timeout_s: How long a call may take.
     """
 
     window: int = 20
@@ -46,6 +47,7 @@ class Choices:
     skip_rate: float = 0.0
     failure_rate: float = 0.0
     mixed: bool = False
+    timeout_s: float = 5.0
 
     def make_cadence(self) -> Cadence:
         """Make the cadence of a session."""
@@ -69,4 +71,5 @@ def chosen_by(chance: random.Random) -> Choices:
         skip_rate=chance.choice([0.0, 0.5]),
         failure_rate=chance.choice([0.0, 0.2]),
         mixed=chance.random() < 0.5,
+        timeout_s=chance.choice([5.0, 60.0]),
     )

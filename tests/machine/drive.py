@@ -9,28 +9,26 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from attrs import evolve
-
 from suno_async import (
     AccountLimits,
     AddInstrumentalRequest,
     InstrumentalTask,
     RetryPolicy,
     SunoSession,
-    VirtualClock,
 )
-from suno_async.doubts import DOUBTFUL_LOOKS
 from suno_async.sandbox import Call, Dialect, Fault, Sandbox, Timings
 from tests.callbacks.hosting import by_itself, callback, post
 from tests.following import open_files, running
 from tests.waiting import HANGS_AFTER_S, until
 from tests.world import EAGER, RawService, World, song, tcp_service
 
-from .callers import Caller, HookFailed, Work, awaiting
+from .callers import Caller, HookFailed, Work
 from .choices import WINDOW_S, Choices
+from .clocks import CallersClock, MachineLoop, TrueClock
 from .hearing import Hearing
 from .knowledge import Knowledge
-from .misfortunes import KEY, LAST_LIES, Lie
+from .misfortunes import KEY, Lie
+from .times import ROUNDED_S
 
 SECRET = "a secret that two processes share"
 # of real time: who waits longer hangs
@@ -65,14 +63,18 @@ class Drive:
 
     async def enter(self) -> None:
         """Start everything but the sessions."""
-        asyncio.get_running_loop().set_exception_handler(lambda _, said: self._noise.append(said))
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, MachineLoop)
+        loop.set_exception_handler(lambda _, said: self._noise.append(said))
         self._leaving.enter_context(self._hearing.everything())
         self._files = open_files()
-        choices, self.clock = self.choices, VirtualClock()
+        choices, true = self.choices, TrueClock(loop)
+        self.clock = CallersClock(true)
+        loop.passed_s = self.clock.monotonic
         self.sandbox = await self._leaving.enter_async_context(
             Sandbox(
                 api_key=KEY,
-                clock=self.clock,
+                clock=true,
                 timings=Timings(sigma=0.0),
                 submissions_per_window=(choices.window, WINDOW_S),
                 record_lag_s=choices.record_lag_s,
@@ -81,7 +83,7 @@ class Drive:
                 dialect="mixed" if choices.mixed else Dialect(),
             )
         )
-        self.world = World(self.sandbox, self.clock)
+        self.world = World(self.sandbox, true)
         self.receiver = await self._leaving.enter_async_context(
             by_itself(clock=self.clock, secret=SECRET)
         )
@@ -120,6 +122,8 @@ class Drive:
         if choices.hook != "none":
             settings["on_submitted"] = self._on_submitted
         suno = self.world.session(
+            clock=self.clock,
+            timeout=choices.timeout_s,
             limits=self.limits,
             max_in_flight=choices.max_in_flight,
             cadence=choices.make_cadence(),
@@ -177,7 +181,7 @@ class Drive:
     def call(self, place: int, caller: Caller, work: Work) -> None:
         """Let a caller begin, if there is a session."""
         caller.session = self.open[place]
-        caller.begin(work(caller, self.sessions[caller.session]), self.clock.monotonic)
+        caller.begin(work(caller, self.sessions[caller.session]), self.clock.moment)
         self.callers.append(caller)
 
     def attach(self, place: int, task_id: str, *, dated: bool, followed: bool) -> InstrumentalTask:
@@ -186,11 +190,13 @@ class Drive:
         suno, handles = self.sessions[number], self.handles[number]
         if task_id not in handles:
             task = self.sandbox.tasks.get(task_id)
-            at = task.submitted_at if dated and task is not None else None
+            told = self.knowledge.times.stored.get(task_id)
+            at = told or task.submitted_at if dated and task is not None else None
             url = str(task.request["callBackUrl"]) if task is not None else ""
             expectation = None
             if followed and url.startswith(self.receiver.public_url):
                 expectation = self.receiver.expect(token=url.rpartition("/")[2])
+            self.knowledge.times.attached(number, task_id, at)
             handles[task_id] = suno.task(task_id, at, expectation=expectation)
         return handles[task_id]
 
@@ -242,6 +248,16 @@ class Drive:
 
     # --- time -------------------------------------------------------------------------------------
 
+    def stand_still(self, seconds: float, *, counted: bool) -> None:
+        """Let the callers' machine do nothing for a while; nothing else stops meanwhile.
+
+        Args:
+            seconds: For how long.
+            counted: Whether its monotonic clock goes on.
+        """
+        (self.clock.jump if counted else self.clock.suspend)(seconds)
+        self.knowledge.times.resumed_s = self.clock.monotonic()
+
     async def settle(self) -> None:
         """Let everything happen that takes no time."""
         await self.world.run(asyncio.sleep(0))
@@ -273,9 +289,8 @@ class Drive:
         task = self.handles[caller.session][caller.task_id]
         if task._watch.polling:  # time may have jumped over a call that the machine carries slowly
             return
-        expires_at = task.expires_at
-        waited_s = self.clock.monotonic() - caller.began_s
-        late_s = min((self.clock.now() - expires_at).total_seconds(), waited_s)
+        waited_s = self.clock.monotonic() - caller.began.own_s
+        late_s = min(self.knowledge.times.overdue_s(caller.session, caller.task_id), waited_s)
         assert late_s < LATE_S, f"{caller.what} waits for what expired {late_s:.0f} s ago"
 
     def _check_accounts(self, number: int) -> None:
@@ -285,11 +300,18 @@ class Drive:
         if not its_own:
             assert (stats.in_flight, stats.watched) == (0, 0), "held for nobody"
         assert stats.in_flight <= self.choices.max_in_flight
+        pause_left_s = max(self.knowledge.times.pause_until_s - self.clock.monotonic(), 0.0)
+        assert abs(stats.pause_left_s - pause_left_s) < ROUNDED_S, "a pause has another length"
 
     def check_quiet(self) -> None:
         """See what must hold when nothing moves any more."""
         self.check()
         self.knowledge.check_hook(quiet=self.choices.hook != "none")
+        for caller in self.callers:
+            if caller.what == "result" and caller.timeout_s is not None and not caller.ended:
+                waited_s = self.clock.monotonic() - caller.began.own_s
+                assert waited_s < caller.timeout_s, "a time-out is overdue"
+        self.knowledge.check_time_outs(self.choices.timeout_s)
         sending = self.sending
         self.knowledge.check_told({number for number, count in sending.items() if not count})
         if all(each.ended for each in self.callers) and not sum(sending.values()):
@@ -314,70 +336,10 @@ class Drive:
             "callbacks": len(self.sandbox.deliveries),
             "stages": sum(len(each.events) for each in callers),
             "outcomes": sum(len(each.outcomes) for each in callers),
-            "virtual hours": int(self.clock.monotonic() / 3600),
+            "virtual hours": int(self.clock.true.monotonic() / 3600),
             **Counter(each.what for each in callers),
             **errors,
         }
-
-    # --- the end ----------------------------------------------------------------------------------
-
-    async def conclude(self) -> None:
-        """Let everything end well: all that was paid is called back, attached, and delivered."""
-        if not self.plugged:
-            await self.plug(plugged=True)
-        self.sandbox.clear_faults()
-        await self.settle()
-        self.check_quiet()
-        if self.choices.cadence == "slow":
-            await self.pass_time(14.1 * 86_400)
-            self.check()
-        for place in list(self.open):
-            await self.leave_session(place)
-        self.check_quiet()
-        if self.choices.receiver:
-            await self._call_everything_back()
-        await self.pass_time(max(self.limits.paused_until_s - self.clock.monotonic(), 0) + 1)
-        self.choices = evolve(self.choices, cadence="hazard")
-        await self.enter_session(0)
-        for lie in LAST_LIES:
-            if not self.knowledge.lies[lie.doubt]:
-                self.inject(Call.DETAILS, lie, DOUBTFUL_LOOKS - 1)
-        await self._deliver_everything()
-        await self.leave_session(0)
-        self.check_quiet()
-
-    async def _call_everything_back(self) -> None:
-        charged = self.knowledge.charged
-        taken = {task_id for task_id in charged if await self.call_back(task_id, "text") == 200}
-        called_back = {task_id: charged[task_id] for task_id in taken}
-        self.knowledge.check_late_callbacks(called_back)
-
-    async def _deliver_everything(self) -> None:
-        """Wait for every task that was paid for, by its stored id and time."""
-        before = len(self.callers)
-        for task_id in self.sandbox.tasks:
-            task = self.attach(0, task_id, dated=True, followed=False)
-            caller = Caller(0, "result", task_id=task_id, timeout_s=5_000)
-            self.call(0, caller, awaiting(task))
-        readers = self.callers[before:]
-        await self.world.run(_all_of(readers))
-        for caller in readers:
-            self._check_delivered(caller)
-
-    def _check_delivered(self, caller: Caller) -> None:
-        """See that a task whose audio is there was delivered."""
-        assert caller.task_id is not None
-        task = self.sandbox.tasks[caller.task_id]
-        moment = task.moment(task.position(caller.ended_at_s - task.submitted_s))
-        alive = caller.ended_at_s - task.submitted_s < 14 * 86_400
-        whole = moment.finished_tracks == moment.listed_tracks > 1 and not task.failed
-        if alive and whole:
-            assert caller.error is None, f"not delivered: {caller.error!r}"
-        self.knowledge.check_caller(caller)
-
-
-async def _all_of(callers: list[Caller]) -> None:
-    await asyncio.gather(*(each.running for each in callers if each.running is not None))
 
 
 @asynccontextmanager

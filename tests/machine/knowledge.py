@@ -1,9 +1,8 @@
 """What is known of every request: what observers and hooks were told, against the ledger."""
 
 import asyncio
-from collections import Counter, defaultdict
-from datetime import datetime, timedelta
-from itertools import pairwise
+from collections import Counter
+from datetime import datetime
 from typing import Any
 
 from suno_async import (
@@ -15,28 +14,26 @@ from suno_async import (
     Outcome,
     SessionClosed,
     Stage,
-    StageEvent,
     SubmissionUncertain,
     SunoError,
     TaskDetails,
     TaskExpired,
     TaskNotFound,
-    VirtualClock,
     WatchTimeout,
 )
 from suno_async.doubts import DOUBTFUL_LOOKS, Doubt
 from suno_async.models import RETENTION
-from suno_async.observe import Accepted, Found, Observation, Polled, Refused, Sent, Uncertain
+from suno_async.observe import Accepted, Found, Observation, Refused, Sent, Uncertain
 from suno_async.sandbox import Sandbox, SandboxTask
 from tests.following import busiest, poll_times
 
 from .callers import Caller, HookFailed
+from .clocks import CallersClock
 from .misfortunes import KEY
+from .times import ROUNDED_S, Times, in_order
 
 # upstream: in any second a task may be asked so often
 MOST_LOOKS = 3
-# what times that were rounded to microseconds may differ by
-ROUNDED = timedelta(milliseconds=1)
 # how long a task without audio may be called complete before that is believed
 DOUBTED_S = 600.0
 
@@ -46,18 +43,19 @@ class Knowledge:
 
     Args:
         sandbox: The service.
-        clock: Where time comes from.
+        clock: The callers' clock.
 
     Attributes:
+        times: When everything happened.
         lies: How many untrue answers to looks were injected, by what they would prove.
         forged: The ids that were made up and called back to good URLs.
         sending: Tells, by session, how many submissions are on their way.
         found_late: Whether a callback for each uncertain request must have come by now.
     """
 
-    def __init__(self, sandbox: Sandbox, clock: VirtualClock) -> None:
+    def __init__(self, sandbox: Sandbox, clock: CallersClock) -> None:
         self._sandbox = sandbox
-        self._clock = clock
+        self.times = Times(clock)
         self.lies: Counter[Doubt] = Counter()
         self.forged: set[str] = set()
         self.wrong: list[str] = []
@@ -70,7 +68,6 @@ class Knowledge:
         self._sent: Counter[str] = Counter()
         self._settled: Counter[str] = Counter()
         self._given_up: dict[str, SunoError] = {}
-        self._polls: dict[tuple[int, str], list[float]] = defaultdict(list)
 
     # --- what comes in ----------------------------------------------------------------------------
 
@@ -78,6 +75,7 @@ class Knowledge:
         """Take note of what an observer of a session is told."""
         if KEY in repr(value):
             self.wrong.append(f"the key is shown: {type(value).__name__}")
+        self.times.told(session, value)
         match value:
             case Sent(request=request):
                 self._sent[request.title] += 1
@@ -94,8 +92,6 @@ class Knowledge:
                 self._settled[request.title] += seconds is not None
                 if again is None:
                     self._given_up[request.title] = error
-            case Polled(task_id=task_id, seconds=seconds):
-                self._polls[session, task_id].append(self._clock.monotonic() - seconds)
             case _:
                 pass
 
@@ -115,8 +111,7 @@ class Knowledge:
         self.hooked[task_id] += 1
         if self.known.get(task_id) != request.title:
             self.wrong.append(f"the hook was told of {task_id} before the observers")
-        if submitted_at > self._clock.now():
-            self.wrong.append("a task was submitted in the future")
+        self.times.check_sent_at(request.title, submitted_at)
 
     # --- paid once, and nothing lost --------------------------------------------------------------
 
@@ -134,13 +129,19 @@ class Knowledge:
         """Tell whether a request was sent, and what became of it was not told."""
         return self._sent[title] > self._settled[title]
 
+    def check_time_outs(self, timeout_s: float) -> None:
+        """See that nobody waits for the answer to a submission for longer than a call may take."""
+        under_way = [title for title in self._sent if self.is_under_way(title)]
+        assert self.times.longest_s(under_way) <= timeout_s, "a submission outlasts its time-out"
+
     def check_charges(self, sending: dict[int, int]) -> None:
         """See that nothing was paid twice, and that every charge is known or being settled.
 
         Args:
             sending: By session, how many submissions are on their way.
         """
-        assert not self.wrong, self.wrong
+        wrong = self.wrong + self.times.wrong
+        assert not wrong, wrong
         charged = self.charged
         doubled = [title for title, count in Counter(charged.values()).items() if count > 1]
         assert not doubled, f"paid twice: {doubled}"
@@ -175,22 +176,22 @@ class Knowledge:
         """See that no window has too many submissions, and no second too many looks at a task."""
         sent = [each.at for each in self._sandbox.submissions]
         assert busiest(sent, window_s) <= limit, "too many submissions in a window"
-        for (_, task_id), begun in self._polls.items():
+        for (_, task_id), begun in self.times.polls.items():
             assert busiest(begun, 1.0) <= MOST_LOOKS, f"task {task_id} was asked too often"
-        alone = {task_id for _, task_id in self._polls}
+        alone = {task_id for _, task_id in self.times.polls}
         alone -= {task_id for task_id in alone if self._readers_of(task_id) > 1}
         for task_id in alone:
             asked = poll_times(self._sandbox, task_id)
             assert busiest(asked, 1.0) <= MOST_LOOKS, f"task {task_id} was asked too often"
 
     def _readers_of(self, task_id: str) -> int:
-        return sum(other == task_id for _, other in self._polls)
+        return sum(other == task_id for _, other in self.times.polls)
 
     # --- what callers got -------------------------------------------------------------------------
 
     def check_caller(self, caller: Caller) -> None:
         """See that what a caller got, so far or in the end, is true."""
-        self._check_events(caller.events)
+        self._check_events(caller)
         for outcome in caller.outcomes:
             self._check_outcome(outcome)
         positions = [outcome.position for outcome in caller.outcomes]
@@ -207,7 +208,7 @@ class Knowledge:
             assert caller.cancelled, f"{caller.what} was cancelled by nobody"
             return
         if caller.what in {"submit", "generate"}:
-            self._check_submission(caller.titles[0], caller.got, error)
+            self._check_submission(caller, caller.got, error)
         if caller.what == "batch" and error is None and not caller.left:
             assert len(caller.outcomes) == len(caller.titles), "a request has no outcome"
         if caller.what in {"events", "result", "look"} and error is not None:
@@ -221,9 +222,9 @@ class Knowledge:
             self._check_details(caller.got)
 
     def _check_submission(
-        self, title: str, got: str | TaskDetails | None, error: BaseException | None
+        self, caller: Caller, got: str | TaskDetails | None, error: BaseException | None
     ) -> None:
-        titles = self.charged
+        titles, title = self.charged, caller.titles[0]
         if isinstance(got, TaskDetails):
             assert titles[got.task_id] == title
             self._check_details(got)
@@ -231,6 +232,8 @@ class Knowledge:
             assert titles[got] == title
         if error is not None:
             self._check_error(title, error)
+        if isinstance(error, TaskExpired):
+            self._check_watch_error(error.task_id, error, caller)
 
     def _check_outcome(self, outcome: Outcome) -> None:
         title = outcome.request.title
@@ -261,18 +264,18 @@ class Knowledge:
 
     # --- what is true of a task -------------------------------------------------------------------
 
-    def _check_events(self, events: list[StageEvent]) -> None:
+    def _check_events(self, caller: Caller) -> None:
+        events = caller.events
         assert [event.stage for event in events] == list(Stage)[: len(events)], "out of order"
         for event in events:
             task = self._sandbox.tasks[event.task_id]
             assert event.details.task_id == event.task_id, "the stage of another task"
-            age_s = (event.observed_at + ROUNDED - task.submitted_at).total_seconds()
+            age_s = self.times.of_event(caller.session, event).true_s + ROUNDED_S - task.submitted_s
             assert _has_reached(task, age_s, event.stage), f"{event.stage} came too early"
             assert {track.id for track in event.tracks} <= {each.track_id for each in task.tracks}
             if event.stage is Stage.COMPLETE:
                 assert event.details.finished
-        at = [event.observed_at for event in events]
-        assert all(before <= after for before, after in pairwise(at))
+        assert in_order([self.times.of_event(caller.session, event) for event in events])
 
     def _check_details(self, details: TaskDetails) -> None:
         task = self._sandbox.tasks[details.task_id]
@@ -290,16 +293,17 @@ class Knowledge:
         if task is None:
             assert task_id in self.forged
             return
-        age_s = caller.ended_at_s - task.submitted_s
+        age_s = caller.ended_at.true_s - task.submitted_s
+        gone = age_s >= RETENTION.total_seconds()
+        gone = gone or self._may_lie(Doubt.NO_RECORD) or self._may_lie(Doubt.ANOTHER_TASK)
+        if isinstance(error, TaskExpired):
+            self.times.check_expiry(caller.session, error, caller.ended_at, gone=gone)
         reasons: dict[type[SunoError], bool] = {
             GenerationFailed: _has_failed(task, age_s) or self._may_lie(Doubt.FAILED),
             AudioMissing: not _finished(task, age_s),
-            TaskExpired: age_s >= RETENTION.total_seconds(),
-            TaskNotFound: age_s >= RETENTION.total_seconds()
-            or self._may_lie(Doubt.NO_RECORD)
-            or self._may_lie(Doubt.ANOTHER_TASK)
-            or caller.what == "look",
-            WatchTimeout: caller.timeout_s is not None,
+            TaskExpired: True,
+            TaskNotFound: gone or caller.what == "look",
+            WatchTimeout: caller.timeout_s is not None and caller.waited_s >= caller.timeout_s,
             ApiError: self._may_lie(Doubt.REFUSED),
             SessionClosed: True,
         }

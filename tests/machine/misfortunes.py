@@ -27,6 +27,9 @@ from suno_async.sandbox import (
 
 KEY = "K3y-of-the-machine-that-stays-at-home"
 
+# longer than any call may take: before the work is done, and before its answer
+SILENCES = [Delay(400.0), Delay(400.0, processed=True), Delay(90_000.0, processed=True)]
+
 _ID: dict[str, Any] = {"code": 200, "msg": "success", "data": {"taskId": "{task_id}"}}
 # is answered with what it must not show
 _ECHO = f"Bearer {KEY} may not do that"
@@ -55,7 +58,7 @@ def submission_faults(elsewhere: str) -> list[Fault]:
         DropAfter(reset=True),
         Delay(3.0),
         Delay(3.0, processed=True),
-        Delay(400.0, processed=True),
+        *SILENCES,
         HttpError(502, processed=True),
         HttpError(504),
         HttpError(408, processed=True),
@@ -87,6 +90,7 @@ def look_faults(elsewhere: str) -> list[Fault | Lie]:
         DropBefore(),
         DropAfter(reset=True),
         Delay(2.0),
+        *SILENCES,
         HttpError(403),
         HttpError(404),
         HttpError(502),

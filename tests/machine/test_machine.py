@@ -7,20 +7,17 @@ ledger is held against what observers, hooks, results and exceptions have told.
 `SUNO_TEST_LONG=1` makes the histories longer, and many.
 """
 
-import asyncio
 import os
 import random
 from collections import Counter
-from collections.abc import Callable, Coroutine
-from typing import Any, TypeAlias, TypeVar
+from collections.abc import Callable
+from typing import TypeAlias, TypeVar
 
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
-    RuleBasedStateMachine,
     initialize,
     invariant,
-    precondition,
     rule,
     run_state_machine_as_test,
 )
@@ -38,11 +35,12 @@ from .callers import (
     generating,
     looking,
     reading,
-    submitting,
 )
 from .choices import chosen_by
 from .drive import Drive
-from .misfortunes import COURSES, look_faults, submission_faults
+from .ending import conclude
+from .misfortunes import COURSES, SILENCES, look_faults, submission_faults
+from .timed import TimedMachine, go_round, numbers, places, rounds
 
 T = TypeVar("T")
 Reading: TypeAlias = Callable[[InstrumentalTask], Work]
@@ -50,9 +48,6 @@ Reading: TypeAlias = Callable[[InstrumentalTask], Work]
 IS_LONG = "SUNO_TEST_LONG" in os.environ
 EXAMPLES = int(os.environ.get("SUNO_TEST_EXAMPLES", "1000" if IS_LONG else "12"))
 STEPS = 80 if IS_LONG else 40
-# what a history asks for at the most
-MOST_REQUESTS = 60
-
 HISTORIES = settings(
     settings.get_profile("suite"),
     max_examples=EXAMPLES,
@@ -68,33 +63,11 @@ HISTORIES = settings(
 # how many histories, steps and charges there were, and what else happened
 tally: Counter[str] = Counter()
 
-places = st.sampled_from([0, 0, 0, 1])
-numbers = st.integers(0, 100)
-# how often the event loop goes round: a submission takes some twenty rounds
-rounds = st.integers(0, 25) | st.integers(0, 80)
 timeouts = st.sampled_from([None, None, 30.0, 500.0])
 
 
-async def go_round(count: int) -> None:
-    """Let the event loop go round so often."""
-    for _ in range(count):
-        await asyncio.sleep(0)
-
-
-class Machine(RuleBasedStateMachine):
+class Machine(TimedMachine):
     """A service, its callers, and all that may happen to them."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.runner = asyncio.Runner()
-        self.broken = True
-
-    def do(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run a step, and remember when it fails: what comes after it proves nothing."""
-        self.broken = True
-        result = self.runner.run(work)
-        self.broken = False
-        return result
 
     @initialize(
         seed=st.integers(0, 2**32),
@@ -143,7 +116,7 @@ class Machine(RuleBasedStateMachine):
         """Let everything end, unless something is wrong already."""
         try:
             if not self.broken:
-                self.do(self.drive.conclude())
+                self.do(conclude(self.drive))
                 tally.update(self.drive.tally())
         finally:
             if hasattr(self, "drive"):
@@ -154,21 +127,6 @@ class Machine(RuleBasedStateMachine):
             self.runner.close()
 
     # --- callers ----------------------------------------------------------------------------------
-
-    def _may_ask(self, place: int) -> bool:
-        return place in self.drive.open and self.drive.titles < MOST_REQUESTS
-
-    async def _call(self, place: int, caller: Caller, work: Work) -> None:
-        self.drive.call(place, caller, work)
-
-    @rule(place=places, count=st.integers(1, 4))
-    def submit(self, place: int, count: int) -> None:
-        """Submit requests."""
-        for _ in range(count):
-            if self._may_ask(place):
-                request, number = self.drive.request(), self.drive.open[place]
-                work = submitting(request, self.drive.handles[number])
-                self.do(self._call(place, Caller(0, "submit", [request.title]), work))
 
     @rule(place=places, count=st.integers(1, 3), timeout=timeouts)
     def generate(self, place: int, count: int, timeout: float | None) -> None:
@@ -298,10 +256,11 @@ class Machine(RuleBasedStateMachine):
         """Let the next looks meet a fault, or be told what is not true."""
         self.drive.inject(Call.DETAILS, self.look_faults[which % len(self.look_faults)], times)
 
-    @rule(code=st.sampled_from([429, 455, 500]))
-    def strike_credits(self, code: int) -> None:
-        """Let the next question for the balance be refused."""
-        self.drive.inject(Call.CREDITS, EnvelopeError(code, retry_after="5"), 1)
+    @rule(code=st.sampled_from([429, 455, 500, None]))
+    def strike_credits(self, code: int | None) -> None:
+        """Let the next question for the balance be refused, or not be answered."""
+        fault = SILENCES[0] if code is None else EnvelopeError(code, retry_after="5")
+        self.drive.inject(Call.CREDITS, fault, 1)
 
     @rule(courses=st.lists(numbers, max_size=4))
     def script(self, courses: list[int]) -> None:
@@ -335,36 +294,6 @@ class Machine(RuleBasedStateMachine):
         ids = [*self.drive.sandbox.tasks]
         if ids:
             self.do(self.drive.forge(ids[which % len(ids)], kind, way))
-
-    # --- time -------------------------------------------------------------------------------------
-
-    @rule(count=rounds)
-    def go_round(self, count: int) -> None:
-        """Let the event loop go round so often: calls are in the middle of anything."""
-        self.do(go_round(count))
-
-    @rule()
-    def settle(self) -> None:
-        """Let everything happen that takes no time, and see that nothing is held."""
-        self.do(self.drive.settle())
-        self.drive.check_quiet()
-
-    @rule(seconds=st.sampled_from([0.05, 0.4, 1.0, 5.0, 11.0, 25.0, 70.0, 140.0]))
-    def pass_time(self, seconds: float) -> None:
-        """Let time pass."""
-        self.do(self.drive.pass_time(seconds))
-
-    @precondition(lambda self: self.drive.choices.cadence != "quick")
-    @rule(seconds=st.sampled_from([700.0, 4_000.0]))
-    def pass_an_hour(self, seconds: float) -> None:
-        """Let much time pass."""
-        self.do(self.drive.pass_time(seconds))
-
-    @precondition(lambda self: self.drive.choices.cadence == "slow")
-    @rule(days=st.sampled_from([1.0, 6.9, 14.1]))
-    def pass_days(self, days: float) -> None:
-        """Let days pass, which are fourteen in the end."""
-        self.do(self.drive.pass_time(days * 86_400))
 
 
 def test_any_history_keeps_all_invariants() -> None:
