@@ -58,7 +58,7 @@ class InstantSubmitter:
         self._left -= 1
         if not self._left:
             self.all_submitted.set()
-        return Submitted(f"{next(self._ids):032x}", datetime.now(UTC), None)
+        return Submitted(f"{next(self._ids):032x}", datetime.now(UTC), time.monotonic(), None)
 
     def close(self) -> None:
         """Let nothing begin any more."""
