@@ -25,9 +25,12 @@ Rooms of their own, to be imported by name: `suno_async.observe` (what observers
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
+# as type checkers know it; the command takes signals only after this module, and `typing` is slow
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from suno_async.cadence import Cadence, FixedInterval, Growing, HazardPaced
     from suno_async.callbacks import CallbackReceiver
     from suno_async.clock import Clock, SystemClock, VirtualClock
@@ -160,7 +163,7 @@ _HOMES = (
 )
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     """Load a public name when it is first asked for: every run of pytest imports the package."""
     if name in _HOMES:
         return import_module(f"{__name__}.{name}")

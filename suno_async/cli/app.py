@@ -4,6 +4,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,6 +25,7 @@ from suno_async.cli.options import (
     load_config,
     service_of,
 )
+from suno_async.cli.starting import Starting
 
 _NAMED_SHELLS = "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION"
 # a paragraph each: breaks within one would be kept
@@ -46,13 +48,13 @@ app: typer.Typer = typer.Typer(
 )
 
 
-def run() -> None:
-    """Run the command."""
+def made() -> Callable[[], Any]:
+    """Make the command, to be called with what the process was started with."""
     for stream in (sys.stdout, sys.stderr):
         # a title must not fail on a terminal that cannot show it
         if reconfigure := getattr(stream, "reconfigure", None):
             reconfigure(errors="replace")
-    _command()(prog_name="suno-async")
+    return partial(_command(), prog_name="suno-async")
 
 
 def _command() -> Callable[..., Any]:
@@ -118,7 +120,8 @@ def demo(
 
     Example: suno-async demo --count 4 --out music
     """
-    from suno_async.cli.demo import demo as command
+    with Starting():
+        from suno_async.cli.demo import demo as command
 
     command(stem, out, count)
 
@@ -156,7 +159,8 @@ def generate(
 
     Example: suno-async generate --manifest songs.csv --out music
     """
-    from suno_async.cli.generate import generate as command
+    with Starting():
+        from suno_async.cli.generate import generate as command
 
     given = attrs.asdict(song, recurse=False)
     command(given, manifest, out, service_of(ctx, service), options, encoding)
@@ -175,7 +179,8 @@ def resume(
 
     Example: suno-async resume music
     """
-    from suno_async.cli.generate import resume as command
+    with Starting():
+        from suno_async.cli.generate import resume as command
 
     command(folder, service_of(ctx, service), options)
 
@@ -194,7 +199,8 @@ def fetch(
 
     Example: suno-async fetch 63c2c9b5b143e2427b3ff5ab57ba27c2 --out music
     """
-    from suno_async.cli.fetch import fetch as command
+    with Starting():
+        from suno_async.cli.fetch import fetch as command
 
     command(task_ids, out, service_of(ctx, service), submitted_at)
 
@@ -216,8 +222,9 @@ def watch(
 
     Example: suno-async watch 63c2c9b5b143e2427b3ff5ab57ba27c2 --timeout 600
     """
-    from suno_async.cli.watch import Watching
-    from suno_async.cli.watch import watch as command
+    with Starting():
+        from suno_async.cli.watch import Watching
+        from suno_async.cli.watch import watch as command
 
     watching = Watching(task_ids, submitted_at, timeout, as_json)
     command(watching, service_of(ctx, service))
@@ -238,7 +245,8 @@ def upload(
 
     Example: suno-async upload voice.wav
     """
-    from suno_async.cli.upload import upload as command
+    with Starting():
+        from suno_async.cli.upload import upload as command
 
     command(files, service_of(ctx, service), as_json)
 
@@ -255,7 +263,8 @@ def credits(
 
     Example: suno-async credits
     """
-    from suno_async.cli.credits import credits_ as command
+    with Starting():
+        from suno_async.cli.credits import credits_ as command
 
     command(service_of(ctx, service), as_json)
 
@@ -268,7 +277,8 @@ def open_(
 
     Example: suno-async open music
     """
-    from suno_async.cli.opening import open_page
+    with Starting():
+        from suno_async.cli.opening import open_page
 
     open_page(folder)
 
@@ -292,7 +302,8 @@ def sandbox(
 
     Example: suno-async sandbox --port 8787 --time-scale 0.05
     """
-    from suno_async.cli.serve import serve
+    with Starting():
+        from suno_async.cli.serve import serve
 
     serve(
         host=host,

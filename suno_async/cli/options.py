@@ -7,6 +7,7 @@ import typer
 from attrs import frozen
 
 from suno_async import Model, VocalGender
+from suno_async.cli.starting import Starting
 
 if TYPE_CHECKING:
     from suno_async.cli.service import Service
@@ -69,8 +70,9 @@ class SongOptions:
 def _check_adoptions(given: list[str] | None) -> list[str] | None:
     if not given:
         return given
-    from suno_async.cli.decisions import read_adoptions
-    from suno_async.cli.failures import Complaint
+    with Starting():
+        from suno_async.cli.decisions import read_adoptions
+        from suno_async.cli.failures import Complaint
 
     try:
         read_adoptions(given)
@@ -158,13 +160,15 @@ def load_config(ctx: typer.Context, given: Path | None) -> Path | None:
     """Let a configuration file set the defaults of all options, before they are looked at."""
     if ctx.resilient_parsing:  # a shell asks what could come next
         return given
-    from suno_async.cli.config import find_config
-    from suno_async.cli.failures import Complaint
+    with Starting():
+        from suno_async.cli.config import find_config
+        from suno_async.cli.failures import Complaint
 
     try:
         config = find_config(given)
         if config.values:
-            from suno_async.cli.defaults import defaults_of
+            with Starting():
+                from suno_async.cli.defaults import defaults_of
 
             ctx.default_map = defaults_of(config, ctx)
     except Complaint as error:
@@ -181,8 +185,9 @@ def service_of(ctx: typer.Context, options: ServiceOptions) -> "Service":
     Raises:
         Exit: The address comes from a file that the user did not choose, and the key does not.
     """
-    from suno_async.cli.config import Config
-    from suno_async.cli.service import Service, is_this_machine, key_is_in_environment
+    with Starting():
+        from suno_async.cli.config import Config
+        from suno_async.cli.service import Service, is_this_machine, key_is_in_environment
 
     config: Config = ctx.obj or Config()
     if not key_is_in_environment():

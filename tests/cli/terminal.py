@@ -249,16 +249,18 @@ async def _started(
     words: tuple[str, ...],
     variables: Mapping[str, str],
     slave: int,
-    before: Callable[[], None],
+    before: Callable[[], None] | None,
+    call: str,
 ) -> asyncio.subprocess.Process:
     """Start an interpreter in a terminal."""
 
     def prepare() -> None:
         fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-        before()
+        if before is not None:
+            before()
 
     return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", _CALL, *words),
+        *(sys.executable, "-c", call, *words),
         cwd=folder,
         env=variables,
         stdin=slave,
@@ -278,6 +280,7 @@ async def terminal(
     lines: int = 24,
     before: Callable[[], None] | None = None,
     environment: Mapping[str, str] | None = None,
+    call: str | None = None,
 ) -> AsyncIterator[Terminal]:
     """Run the command in a terminal of its own; leaving ends both.
 
@@ -289,6 +292,7 @@ async def terminal(
         lines: The terminal's height.
         before: Called in the new process, before the command, which then is an interpreter's own.
         environment: Variables besides this process's own.
+        call: Python that leads to the command, which then is an interpreter's own too.
     """
     master, slave = pty.openpty()
     set_size(master, columns, lines)
@@ -304,10 +308,10 @@ async def terminal(
         **(environment or {}),
     }
     process: asyncio.subprocess.Process | Forked
-    if before is None:
+    if before is None and call is None:
         process = server.start(Call(folder, variables, words), dict.fromkeys(range(3), slave))
     else:
-        process = await _started(folder, words, variables, slave, before)
+        process = await _started(folder, words, variables, slave, before, call or _CALL)
     os.close(slave)
     seen = Terminal(Picture(columns, lines), process, master)
     try:
