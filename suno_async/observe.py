@@ -216,6 +216,17 @@ class Balance:
 
 
 @frozen
+class Uploading:
+    """A stem begins to be uploaded, however often that is tried; `Uploaded` follows if it works.
+
+    Attributes:
+        path: The file; None for bytes and for a stream.
+    """
+
+    path: Path | None
+
+
+@frozen
 class Uploaded:
     """A stem was uploaded.
 
@@ -223,11 +234,13 @@ class Uploaded:
         url: Where the service has it.
         size_bytes: Its length; None for a stream.
         seconds: How long it took.
+        path: The file; None for bytes and for a stream.
     """
 
     url: str
     size_bytes: int | None
     seconds: float
+    path: Path | None = None
 
 
 @frozen
@@ -277,6 +290,7 @@ Observation: TypeAlias = (
     | Ended
     | Paused
     | Balance
+    | Uploading
     | Uploaded
     | Downloading
     | Downloaded

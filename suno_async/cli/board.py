@@ -48,6 +48,7 @@ class Entry:
         title: What it is called on the screen.
         number: Its number within the run's folder, from 1, which never changes; 0 without one.
         earlier: Whether it had ended before this run began.
+        uploading: Whether it waits for an upload of its stem that is under way.
         deleted: How many of its files an earlier run has saved, and somebody has deleted.
         source: Where it was asked for, such as `songs.csv:7`; empty for options.
         state: Where it stands.
@@ -81,6 +82,7 @@ class Entry:
     number: int = 0
     earlier: bool = False
     deleted: int = 0
+    uploading: bool = False
     _began_s: float | None = None
     _ended_s: float | None = None
     _followed_s: float | None = None

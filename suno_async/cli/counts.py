@@ -18,6 +18,7 @@ class Counts:
         uncertain: Nobody knows whether they were paid for.
         in_flight: They are paid for and watched, or being downloaded.
         waiting: Nothing was submitted for them yet.
+        uploading: So many of those wait for an upload of their stem that is under way.
     """
 
     saved: int = 0
@@ -25,6 +26,7 @@ class Counts:
     uncertain: int = 0
     in_flight: int = 0
     waiting: int = 0
+    uploading: int = 0
 
     @property
     def ended(self) -> int:
@@ -40,20 +42,22 @@ class Counts:
         """List those that are not 0.
 
         Args:
-            waiting_for: What those that wait are called.
+            waiting_for: What those are called that wait for something else than an upload.
         """
         parts = {
             "saved": self.saved,
             "failed": self.failed,
             "uncertain": self.uncertain,
             "in flight": self.in_flight,
-            waiting_for: self.waiting,
+            "uploading": self.uploading,
+            waiting_for: self.waiting - self.uploading,
         }
         return ", ".join(f"{number} {name}" for name, number in parts.items() if number)
 
 
 def count(entries: Iterable[Entry]) -> Counts:
     """Count the songs of a run."""
+    entries = tuple(entries)
     of = Counter(entry.state for entry in entries)
     return Counts(
         saved=of[State.SAVED],
@@ -61,4 +65,5 @@ def count(entries: Iterable[Entry]) -> Counts:
         uncertain=of[State.UNCERTAIN],
         in_flight=of[State.RUNNING] + of[State.SAVING],
         waiting=of[State.WAITING],
+        uploading=sum(it.uploading and it.state is State.WAITING for it in entries),
     )

@@ -11,6 +11,7 @@ from suno_async.cli.board import Board, Entry, State
 from suno_async.cli.failures import may_still_give, sentence
 from suno_async.cli.saved_before import take_saved
 from suno_async.cli.saving import Saving
+from suno_async.cli.uploads import UploadsUnderWay
 from suno_async.durable import DurableSuno, Job, JobState
 
 # how often the jobs are counted after nothing more is submitted
@@ -32,15 +33,22 @@ class Delivery:
         saving: Brings tracks to disk.
         board: Where to note what happens.
         entries: The songs, by the keys of their jobs.
+        uploads: Is told of their jobs.
     """
 
     def __init__(
-        self, durable: DurableSuno, saving: Saving, board: Board, entries: Mapping[str, Entry]
+        self,
+        durable: DurableSuno,
+        saving: Saving,
+        board: Board,
+        entries: Mapping[str, Entry],
+        uploads: UploadsUnderWay,
     ) -> None:
         self._durable = durable
         self._saving = saving
         self._board = board
         self._entries = entries
+        self._uploads = uploads
         self._stopped = asyncio.Event()
         # by key: what became of a job is done once, and again only for another task
         self._done: dict[str, str | None] = {}
@@ -88,6 +96,7 @@ class Delivery:
         if self._done.get(job.key, "") == job.task_id:
             return
         _note_task(self._board, entry, job)
+        self._uploads.note(entry, job)
         if job.state in _ENDED:
             self._done[job.key] = job.task_id
             self._end(entry, job, group)

@@ -92,8 +92,12 @@ def _most_interesting(entries: list[Entry], room: int) -> list[tuple[int, Entry]
         return numbered
     # one line counts those that are hidden
     room = max(room - 1, 1)
-    ranked = sorted(numbered, key=lambda pair: _INTEREST.index(pair[1].state))
+    ranked = sorted(numbered, key=lambda pair: _uninteresting(pair[1]))
     return sorted(ranked[:room], key=lambda pair: pair[0])
+
+
+def _uninteresting(entry: Entry) -> tuple[int, bool]:
+    return _INTEREST.index(entry.state), not entry.uploading
 
 
 def _has_unicode(console: Console) -> bool:

@@ -91,7 +91,9 @@ class JsonLines:
         self._write(event.kind.value, **values)
 
     def _counts(self) -> dict[str, int]:
-        return asdict(count(self._board.entries))
+        counts = asdict(count(self._board.entries))
+        del counts["uploading"]  # which no event tells of
+        return counts
 
     def _write(self, event: str, **values: Any) -> None:
         text = json.dumps({"event": event, **_known(values)}, default=str)

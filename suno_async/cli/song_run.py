@@ -27,6 +27,7 @@ from suno_async.cli.run_folder import RunFolder
 from suno_async.cli.run_rest import RunRest
 from suno_async.cli.saving import Saving
 from suno_async.cli.service import SongService, last_balance, may_get_key
+from suno_async.cli.uploads import UploadsUnderWay
 from suno_async.durable import DurableSuno, Job, JobState
 
 _NAMED = 10
@@ -203,9 +204,11 @@ class SongRun:
             ) as session:
                 await self.folder.carry_out(orders, stems, session)
                 board.began = True
+                uploads = UploadsUnderWay()
+                session.add_observer(uploads.observe)
                 async with DurableSuno(self.folder.db.url, session) as durable:
                     saving = Saving(session, board, out, name, self.folder.db)
-                    await self._deliver(Delivery(durable, saving, board, self._entries))
+                    await self._deliver(Delivery(durable, saving, board, self._entries, uploads))
                 if needed:
                     board.balance_after = await last_balance(session)
 

@@ -36,6 +36,8 @@ def describe(entry: Entry) -> str:
         case State.SAVED:
             saved = "saved 1 file" if len(entry.files) == 1 else f"saved {len(entry.files)} files"
             return f"{saved}, {entry.deleted} deleted since" if entry.deleted else saved
+        case State.WAITING if entry.uploading:
+            return "uploading its stem"
         case State.RUNNING if entry.stage is not None:
             return STAGES[entry.stage]
     return entry.state.value

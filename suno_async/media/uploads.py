@@ -16,7 +16,7 @@ from suno_async.media.formats import HEAD_BYTES, audio_ending
 from suno_async.media.names import path_of, plain_ending
 from suno_async.media.stems import Pieces, StemBody, StemFile, at_once
 from suno_async.media.streams import StemStream
-from suno_async.observe import Observers, Uploaded
+from suno_async.observe import Observers, Uploaded, Uploading
 from suno_async.retry import RetryPolicy, SharedPause, persist
 from suno_async.transport import Transport
 from suno_async.wire import read_upload_url
@@ -60,9 +60,13 @@ class Uploads:
     async def upload(self, stem: Stem) -> str:
         """Upload a stem; return the URL to submit. See `SunoSession.upload`."""
         began_s = self._clock.monotonic()
+        path = path_of("stem", stem) if isinstance(stem, str | os.PathLike) else None
+        if self._observers:
+            self._observers.tell(Uploading(path))
         url, size_bytes = await self._upload(stem)
         if self._observers:
-            self._observers.tell(Uploaded(url, size_bytes, self._clock.monotonic() - began_s))
+            seconds = self._clock.monotonic() - began_s
+            self._observers.tell(Uploaded(url, size_bytes, seconds, path))
         return url
 
     async def _upload(self, stem: Stem) -> tuple[str, int | None]:

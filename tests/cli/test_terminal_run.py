@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from suno_async.sandbox import TaskScript
+from suno_async.sandbox import Call, Delay, TaskScript
 
 from .command import Command
 from .terminal import Terminal, terminal
@@ -83,3 +83,26 @@ async def test_a_closed_window_saves_what_is_paid_for(command: Command) -> None:
     assert status == 128 + signal.SIGHUP
     assert (len(files(command)), charges(command)) == (2, 1)
     await check_that_it_goes_on(command)
+
+
+async def test_an_upload_is_seen(command: Command) -> None:
+    """Songs whose stem is being uploaded say so, until it is there and they wait for their turn."""
+    command.sandbox.script(LONG)
+    command.sandbox.inject(Call.UPLOAD, Delay(600))
+    write_manifest(command, ROWS[:2])
+    words = ("generate", *command.service, "--manifest", "songs.csv", "--max-in-flight", "1")
+    async with terminal(
+        command.server, command.folder, *words, environment=command.environment
+    ) as seen:
+        lines = await seen.until(lambda lines: shows(lines, "2 uploading"))
+        assert sum("uploading its stem" in line for line in lines) == 2
+        await command.sandbox.drop_connections()  # and then it is uploaded once more
+        lines = await seen.until(
+            lambda lines: shows(lines, "1 in flight, 1 waiting for others to end")
+        )
+        assert not shows(lines, "uploading")
+        seen.type(CTRL_C)
+        await seen.until(lambda lines: shows(lines, "stopping"))
+        seen.type(CTRL_C)
+        await seen.end()
+    assert command.sandbox.fault_count(Call.UPLOAD, Delay) == 1

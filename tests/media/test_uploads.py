@@ -15,7 +15,7 @@ from suno_async import (
     ServerError,
     SunoSession,
 )
-from suno_async.observe import Observation, Uploaded
+from suno_async.observe import Observation, Uploaded, Uploading
 from suno_async.sandbox import (
     Call,
     DropAfter,
@@ -219,7 +219,7 @@ async def test_an_uploaded_stem_can_be_accompanied(suno: SunoSession, sandbox: S
 
 
 async def test_observers_hear_of_uploads(sandbox: Sandbox, tmp_path: Path) -> None:
-    """An upload tells its URL, its size if that is known, and how long it took."""
+    """An upload tells that it begins, its URL, its size if that is known, and how long it took."""
     told: list[Observation] = []
     path = tmp_path / "stem.wav"
     path.write_bytes(BODY)
@@ -229,3 +229,6 @@ async def test_observers_hear_of_uploads(sandbox: Sandbox, tmp_path: Path) -> No
     assert [one.url for one in uploaded] == urls
     assert [one.size_bytes for one in uploaded] == [len(BODY), len(BODY), None]
     assert all(one.seconds > 0 for one in uploaded)
+    assert [one.path for one in uploaded] == [path, None, None]
+    begun = [told.index(Uploading(each)) for each in (path, None)]
+    assert begun == [told.index(each) - 1 for each in uploaded[:2]]

@@ -106,6 +106,7 @@ OBSERVATIONS: list[Any] = [
     observe.Ended("5c79", DETAILS, None, 130.0),
     observe.Paused(3.0, LIMITED),
     observe.Balance(100),
+    observe.Uploading(Path("stems/one.wav")),
     observe.Uploaded("https://h/one.wav", None, 0.5),
     observe.Downloading("https://h/one.mp3", Path("One 1.mp3"), 5, 10),
     observe.Downloaded("https://h/one.mp3", Path("One 1.mp3"), 10, 0.5),
