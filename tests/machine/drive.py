@@ -91,7 +91,7 @@ class Drive:
         self.limits = AccountLimits(
             (choices.window, WINDOW_S), choices.concurrent, choices.polls_per_second
         )
-        self.knowledge = Knowledge(self.sandbox, self.clock)
+        self.knowledge = Knowledge(self.sandbox, self.clock, choices.timeout_s)
         self._before = running()
 
     async def leave(self) -> None:
@@ -170,6 +170,11 @@ class Drive:
     def sending(self) -> dict[int, int]:
         """Tell how many submissions of each session are on their way."""
         return {number: suno.stats().sending for number, suno in enumerate(self.sessions)}
+
+    @property
+    def answered(self) -> int:
+        """Tell how many submissions the service has answered."""
+        return sum(each.answered_at is not None for each in self.sandbox.submissions)
 
     # --- callers ----------------------------------------------------------------------------------
 
@@ -266,6 +271,7 @@ class Drive:
         """Let time pass, with everything that happens in it."""
         await self.world.pass_time(seconds)
         await self.settle()
+        self._check_time_outs()
 
     # --- what must hold ---------------------------------------------------------------------------
 
@@ -289,8 +295,9 @@ class Drive:
         task = self.handles[caller.session][caller.task_id]
         if task._watch.polling:  # time may have jumped over a call that the machine carries slowly
             return
-        waited_s = self.clock.monotonic() - caller.began.own_s
-        late_s = min(self.knowledge.times.overdue_s(caller.session, caller.task_id), waited_s)
+        times, now_s = self.knowledge.times, self.clock.monotonic()
+        since_s = max(caller.began.own_s, times.resumed_s)
+        late_s = min(times.overdue_s(caller.session, caller.task_id), now_s - since_s)
         assert late_s < LATE_S, f"{caller.what} waits for what expired {late_s:.0f} s ago"
 
     def _check_accounts(self, number: int) -> None:
@@ -303,15 +310,19 @@ class Drive:
         pause_left_s = max(self.knowledge.times.pause_until_s - self.clock.monotonic(), 0.0)
         assert abs(stats.pause_left_s - pause_left_s) < ROUNDED_S, "a pause has another length"
 
-    def check_quiet(self) -> None:
-        """See what must hold when nothing moves any more."""
-        self.check()
-        self.knowledge.check_hook(quiet=self.choices.hook != "none")
+    def _check_time_outs(self) -> None:
+        """See that nothing outlasts its time-out, when nothing moves any more."""
+        self.knowledge.check_time_outs()
         for caller in self.callers:
             if caller.what == "result" and caller.timeout_s is not None and not caller.ended:
                 waited_s = self.clock.monotonic() - caller.began.own_s
                 assert waited_s < caller.timeout_s, "a time-out is overdue"
-        self.knowledge.check_time_outs(self.choices.timeout_s)
+
+    def check_quiet(self) -> None:
+        """See what must hold when nothing moves any more."""
+        self.check()
+        self.knowledge.check_hook(quiet=self.choices.hook != "none")
+        self._check_time_outs()
         sending = self.sending
         self.knowledge.check_told({number for number, count in sending.items() if not count})
         if all(each.ended for each in self.callers) and not sum(sending.values()):

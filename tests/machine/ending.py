@@ -21,10 +21,10 @@ async def conclude(drive: Drive) -> None:
     drive.sandbox.clear_faults()
     await drive.settle()
     drive.check_quiet()
-    drive.clock.wrong = timedelta(0)
     if drive.choices.cadence == "slow":
         await drive.pass_time(14.1 * 86_400)
         drive.check()
+    drive.clock.wrong = timedelta(0)
     for place in list(drive.open):
         await drive.leave_session(place)
     drive.check_quiet()

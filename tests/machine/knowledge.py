@@ -44,6 +44,7 @@ class Knowledge:
     Args:
         sandbox: The service.
         clock: The callers' clock.
+        timeout_s: How long a call may take.
 
     Attributes:
         times: When everything happened.
@@ -53,8 +54,9 @@ class Knowledge:
         found_late: Whether a callback for each uncertain request must have come by now.
     """
 
-    def __init__(self, sandbox: Sandbox, clock: CallersClock) -> None:
+    def __init__(self, sandbox: Sandbox, clock: CallersClock, timeout_s: float) -> None:
         self._sandbox = sandbox
+        self._timeout_s = timeout_s
         self.times = Times(clock)
         self.lies: Counter[Doubt] = Counter()
         self.forged: set[str] = set()
@@ -88,6 +90,8 @@ class Knowledge:
             case Uncertain(request=request, error=error):
                 self._settled[request.title] += 1
                 self.uncertain[request.title] = error
+                if error.__cause__ is not None and _timed_out(error.__cause__):
+                    self._check_silence(request.title)
             case Refused(request=request, error=error, seconds=seconds, retry_in_s=again):
                 self._settled[request.title] += seconds is not None
                 if again is None:
@@ -103,6 +107,17 @@ class Knowledge:
         self._given_up.pop(title, None)
         if title not in self.uncertain:
             self._settled[title] += 1
+
+    def _check_silence(self, title: str) -> None:
+        """See that a call timed out only when its answer had not come before."""
+        until_s = self.times.sent_s(title) + self._timeout_s - ROUNDED_S
+        answered_s = [
+            each.answered_at
+            for each in self._sandbox.submissions
+            if each.fault is None and each.task_id and (each.body or {}).get("title") == title
+        ]
+        if any(at_s is not None and at_s < until_s for at_s in answered_s):
+            self.wrong.append(f"{title} was answered in time, and it is said to time out")
 
     async def on_submitted(
         self, task_id: str, request: AddInstrumentalRequest, submitted_at: datetime
@@ -129,10 +144,11 @@ class Knowledge:
         """Tell whether a request was sent, and what became of it was not told."""
         return self._sent[title] > self._settled[title]
 
-    def check_time_outs(self, timeout_s: float) -> None:
+    def check_time_outs(self) -> None:
         """See that nobody waits for the answer to a submission for longer than a call may take."""
         under_way = [title for title in self._sent if self.is_under_way(title)]
-        assert self.times.longest_s(under_way) <= timeout_s, "a submission outlasts its time-out"
+        longest_s = self.times.longest_s(under_way)
+        assert longest_s <= self._timeout_s + ROUNDED_S, "a submission outlasts its time-out"
 
     def check_charges(self, sending: dict[int, int]) -> None:
         """See that nothing was paid twice, and that every charge is known or being settled.
@@ -303,7 +319,8 @@ class Knowledge:
             AudioMissing: not _finished(task, age_s),
             TaskExpired: True,
             TaskNotFound: gone or caller.what == "look",
-            WatchTimeout: caller.timeout_s is not None and caller.waited_s >= caller.timeout_s,
+            WatchTimeout: caller.timeout_s is not None
+            and caller.waited_s + ROUNDED_S >= caller.timeout_s,
             ApiError: self._may_lie(Doubt.REFUSED),
             SessionClosed: True,
         }
@@ -338,6 +355,10 @@ def check_silence(error: BaseException) -> None:
         shown: list[Any] = [str(one), repr(one), one.args, getattr(one, "__notes__", [])]
         assert KEY not in repr(shown), f"the key is shown by {type(one).__name__}"
         behind += one.__cause__, one.__context__
+
+
+def _timed_out(error: BaseException) -> bool:
+    return isinstance(error.__cause__, TimeoutError)
 
 
 def _has_reached(task: SandboxTask, age_s: float, stage: Stage) -> bool:

@@ -114,30 +114,43 @@ class TimedMachine(RuleBasedStateMachine):
     @rule(
         seconds=st.sampled_from([2.0, 12.0, 90.0, 800.0, 7_200.0]),
         counted=st.booleans(),
+        answered=st.booleans(),
         place=places,
         count=st.sampled_from([0, 0, 1, 2]),
         rounds=rounds,
     )
     def stand_still(
-        self, seconds: float, counted: bool, place: int, count: int, rounds: int
+        self, seconds: float, counted: bool, answered: bool, place: int, count: int, rounds: int
     ) -> None:
-        """Suspend the callers' machine in the midst of anything; its seconds go on, or not."""
-        self.submit(place, count)
-        self.do(go_round(rounds))
-        self.do(self._stand_still(seconds, counted))
+        """Suspend the callers' machine in the midst of anything; its seconds go on, or not.
 
-    async def _stand_still(self, seconds: float, counted: bool) -> None:
-        self.drive.stand_still(seconds, counted=counted)
+        In the midst of anything is also when the service has answered, and nobody has read it.
+        """
+        self.submit(place, count)
+        before = self.drive.answered if answered else None
+
+        async def stand_still() -> None:
+            for _ in range(rounds):
+                if before is not None and self.drive.answered > before:
+                    break
+                await asyncio.sleep(0)
+            self.drive.stand_still(seconds, counted=counted)
+
+        self.do(stand_still())
 
     @rule(
         place=places,
         which=numbers,
         count=st.integers(1, 2),
-        seconds=st.sampled_from([0.0, 30.0, 450.0]),
+        looks=st.sampled_from([0, 0, 1, 12]),
+        late=st.sampled_from([False, False, True]),
     )
-    def stay_silent(self, place: int, which: int, count: int, seconds: float) -> None:
-        """Let the service stay silent until submissions time out, and speak too late."""
-        self.drive.inject(Call.SUBMIT, SILENCES[which % len(SILENCES)], count)
+    def stay_silent(self, place: int, which: int, count: int, looks: int, late: bool) -> None:
+        """Let the service stay silent until calls time out, and speak too late."""
+        silence = SILENCES[which % len(SILENCES)]
+        self.drive.inject(Call.SUBMIT, silence, count)
+        self.drive.inject(Call.DETAILS, silence, looks)
         self.submit(place, count)
         self.do(go_round(25))
-        self.do(self.drive.pass_time(self.drive.choices.timeout_s + seconds))
+        late_s = 450.0 if late and self.drive.choices.cadence != "quick" else 0.0
+        self.do(self.drive.pass_time(self.drive.choices.timeout_s + late_s))

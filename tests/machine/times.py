@@ -111,6 +111,10 @@ class Times:
         now_s = self._clock.monotonic()
         return max((now_s - self._sent[title][-1].own_s for title in titles), default=0.0)
 
+    def sent_s(self, title: str) -> float:
+        """Tell when a request was sent last, in true seconds."""
+        return self._sent[title][-1].true_s
+
     def _note_impolite(self, title: str, now: Moment) -> None:
         if now.own_s > self.resumed_s:  # else it may have had its turn before the pause
             self.wrong.append(f"{title} was sent during a pause")
