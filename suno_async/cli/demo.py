@@ -23,8 +23,8 @@ from suno_async.cli.stems import check_stem
 from suno_async.sandbox import Sandbox, sing
 
 _STEM_S = 6
-# at this pace a typical task takes 3 s
-_TIME_SCALE = 0.02
+# at this pace a typical task takes 2 s
+_TIME_SCALE = 0.015
 _INTERVAL_S = 0.34
 _STYLES = (
     ("Morning Piano", "relaxing, piano, soothing"),
