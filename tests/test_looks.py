@@ -24,10 +24,9 @@ from suno_async import (
     SunoSession,
     TaskExpired,
     TaskNotFound,
-    VirtualClock,
 )
 from suno_async.observe import Ended, Polled, StageReached
-from suno_async.sandbox import Call, Delay, EnvelopeError, Sandbox, TaskScript, Timings
+from suno_async.sandbox import Call, EnvelopeError, TaskScript
 
 from .following import (
     STAGES,
@@ -43,7 +42,7 @@ from .following import (
     two_tracks,
 )
 from .waiting import HANGS_AFTER_S
-from .world import World, read_request, session_for, song, tcp_service, virtual_world
+from .world import World, read_request, song, tcp_service, virtual_world
 
 EVERY_3_S = FixedInterval(timedelta(seconds=3))
 AS_OFTEN_AS_MAY_BE = FixedInterval(timedelta(0))
@@ -233,56 +232,6 @@ async def test_a_poller_that_is_cancelled_from_outside_loses_no_task(world: Worl
             for poller in list(suno._watcher._pollers._pollers):
                 poller.cancel()
         assert names(await world.run(reading)) == STAGES
-
-
-class Jumping(VirtualClock):
-    """A clock whose wall time can be moved."""
-
-    moved = timedelta(0)
-
-    def now(self) -> datetime:
-        """Tell the moved wall-clock time."""
-        return super().now() + self.moved
-
-
-@pytest.mark.parametrize("days", [-4000, -1, 2 / 1440, 13, 15, 4000])
-async def test_a_moved_wall_clock_ends_no_watch(days: float) -> None:
-    """Invariant 4: 14 days are those of the monotonic clock."""
-    clock = Jumping()
-    async with (
-        Sandbox(clock=clock, timings=Timings(sigma=0.0), record_lag_s=30) as sandbox,
-        session_for(sandbox, cadence=EVERY_3_S) as suno,
-    ):
-        world = World(sandbox, clock)
-        task = await suno.submit(song())
-        watching = asyncio.create_task(collect(task))
-        await world.pass_time(10)
-        clock.moved = timedelta(days=days)
-        assert names(await world.run(watching)) == STAGES
-        assert (await world.run(task.details())).status == "SUCCESS"
-
-
-@pytest.mark.parametrize("hours", [-5, 1])
-async def test_a_wall_clock_that_is_set_during_a_submission_makes_no_task_older(
-    hours: float,
-) -> None:
-    """Invariant 4: its age is counted from its sending, on the monotonic clock."""
-    clock = Jumping()
-    async with (
-        Sandbox(clock=clock, record_lag_s=30) as sandbox,
-        session_for(sandbox, cadence=FixedInterval(timedelta(hours=6))) as suno,
-    ):
-        world = World(sandbox, clock)
-        sandbox.script(STUCK)
-        sandbox.inject(Call.SUBMIT, Delay(3.0, processed=True))
-        submitting = asyncio.create_task(suno.submit(song()))
-        await world.pass_time(2)
-        clock.moved = timedelta(hours=hours)
-        task = await world.run(submitting)
-        assert (await world.run(task.details())).status == "PENDING"
-        with pytest.raises(TaskExpired):
-            await world.run(task.result())
-        assert clock.monotonic() == pytest.approx(timedelta(days=14).total_seconds(), abs=1)
 
 
 @pytest.mark.parametrize("year", [1, 1900, 2300, 9999])

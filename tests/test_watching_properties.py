@@ -8,7 +8,7 @@ of single answers in `test_progress.py`.
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from itertools import pairwise
 from math import inf
@@ -40,6 +40,8 @@ from suno_async.transport import Transport
 from suno_async.watcher import Watch, Watcher
 from suno_async.wire import Answer
 
+from .world import SetClock
+
 STATUSES = ("PENDING", "TEXT_SUCCESS", "FIRST_SUCCESS", "SUCCESS")
 AUDIO = '[{"audioUrl": "https://h/a"}, {"audioUrl": "https://h/b"}]'
 
@@ -64,20 +66,6 @@ BAD_ANSWERS: tuple[tuple[Answer, Doubt | None], ...] = (
     (_record("GENERATE_AUDIO_FAILED", "[]", ', "taskId": "another"'), Doubt.ANOTHER_TASK),
     (_record("PENDING", "[]", ', "errorCode": 531'), Doubt.FAILED),
 )
-
-
-class Clock(VirtualClock):
-    """A virtual clock whose wall time can be moved."""
-
-    moved = timedelta(0)
-
-    def now(self) -> datetime:
-        """Tell the moved wall-clock time."""
-        return super().now() + self.moved
-
-    def jump(self, days: float) -> None:
-        """Move the wall clock."""
-        self.moved += timedelta(days=days)
 
 
 @define
@@ -152,7 +140,7 @@ class Listener:
 class Watching:
     """A watcher, and what is done to the tasks of the stories while it follows them."""
 
-    clock: Clock
+    clock: SetClock
     watcher: Watcher
     receiver: CallbackReceiver = field(factory=partial(CallbackReceiver, "http://127.0.0.1/suno"))
     busy: set[asyncio.Task[object]] = field(factory=set[asyncio.Task[object]])
@@ -201,7 +189,7 @@ async def watch_all(
     jumps: list[tuple[float, float]],
 ) -> list[Listener]:
     """Let the watcher follow all stories to their ends."""
-    clock, policy = Clock(), RetryPolicy()
+    clock, policy = SetClock(), RetryPolicy()
     owner, limits = Owner(clock), AccountLimits(polls_per_second=polls_per_second)
     observers = Observers()
     watcher = Watcher(
@@ -219,7 +207,7 @@ async def watch_all(
     watching = Watching(clock, watcher)
     begun = [watching.begin(position, story) for position, story in enumerate(stories)]
     for at_s, days in jumps:
-        clock.call_at(at_s, partial(clock.jump, days))
+        clock.call_at(at_s, partial(clock.jump, timedelta(days=days)))
 
     async def finish() -> None:
         for _, listener in begun:

@@ -10,7 +10,7 @@ import re
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, TypeAlias, TypeVar
 
 import aiohttp
@@ -69,6 +69,20 @@ class World:
     async def pass_time(self, seconds: float) -> None:
         """Let virtual time pass, with everything that happens in it."""
         await self.run(self.clock.sleep(seconds))
+
+
+class SetClock(VirtualClock):
+    """A virtual clock whose wall time somebody has set; the monotonic time goes on as it did."""
+
+    _set_by = timedelta(0)
+
+    def now(self) -> datetime:
+        """Tell the wall-clock time."""
+        return super().now() + self._set_by
+
+    def jump(self, by: timedelta) -> None:
+        """Set the wall clock."""
+        self._set_by += by
 
 
 @asynccontextmanager
