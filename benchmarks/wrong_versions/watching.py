@@ -8,6 +8,7 @@ _POLLERS = "suno_async/pollers.py"
 _PACE = "suno_async/pace.py"
 _TEST_PROGRESS = "tests/test_progress.py"
 _TEST_WATCHER = "tests/test_watcher.py"
+_TEST_WALL_CLOCK = "tests/test_wall_clock.py"
 
 WRONG = (
     Mutation(
@@ -117,7 +118,7 @@ WRONG = (
         "        if began_s >= watch.expires_s:\n",
         "        if self._clock.now() >= watch.expires_at:\n",
         "a clock that is set forward gives up everything paid",
-        ("tests/test_looks.py",),
+        (_TEST_WALL_CLOCK,),
     ),
     Mutation(
         "the wall clock in place of the monotonic one",
@@ -211,5 +212,30 @@ WRONG = (
         "        tag_s = due_s\n",
         "who asks often starves who asks rarely",
         ("tests/test_agenda.py",),
+    ),
+    Mutation(
+        "a new task is as old as the wall clock says",
+        "suno_async/watcher.py",
+        " if sent_s is None else sent_s\n",
+        "\n",
+        "who sets the clock during a call has a task that expires early, or is unknown",
+        (_TEST_WALL_CLOCK,),
+    ),
+    Mutation(
+        "a wait for a result ends by the wall clock",
+        "suno_async/task.py",
+        "        deadline_s = self._clock.monotonic() + limit.total_seconds()\n"
+        "        timer = self._clock.call_at(deadline_s, waiter.notify)\n"
+        "        try:\n"
+        "            while not self._watch.done:\n"
+        "                if self._clock.monotonic() >= deadline_s:\n",
+        "        deadline = self._clock.now() + limit\n"
+        "        after_s = self._clock.monotonic() + limit.total_seconds()\n"
+        "        timer = self._clock.call_at(after_s, waiter.notify)\n"
+        "        try:\n"
+        "            while not self._watch.done:\n"
+        "                if self._clock.now() >= deadline:\n",
+        "who sets the clock back makes a caller wait for days",
+        (_TEST_WALL_CLOCK,),
     ),
 )
