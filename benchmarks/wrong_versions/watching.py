@@ -238,4 +238,12 @@ WRONG = (
         "who sets the clock back makes a caller wait for days",
         (_TEST_WALL_CLOCK,),
     ),
+    Mutation(
+        "doubts last by the wall clock",
+        "suno_async/answers.py",
+        "        if not watch.missed(error, now_s, self._clock.now()):\n",
+        "        if not watch.missed(error, self._clock.now().timestamp(), self._clock.now()):\n",
+        "who sets the clock ends the watch of something paid",
+        (_TEST_WALL_CLOCK,),
+    ),
 )
