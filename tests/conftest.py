@@ -31,6 +31,8 @@ def pytest_collection() -> Generator[None, object, object]:
     """Keep the collector away from what is collected here: it lives as long as the run.
 
     Looking through all tests and modules once more takes some 0.3 s, thousands of times in a run.
+    What is frozen is hidden from `gc.get_referrers`, by which hypothesis before 6.136 looked for
+    who keeps its random numbers.
     """
     gc.disable()
     try:
