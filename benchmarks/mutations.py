@@ -126,6 +126,8 @@ class Copy:
             said = output.read()
         if late:
             return f"{_last(_BEGUN, said)} (it hangs)"
+        if running.returncode < 0:  # such as out of memory, in a loop without end
+            return f"{_last(_BEGUN, said)} (it dies)"
         if running.returncode not in {0, 1}:
             raise Broken(said[-2000:])
         return _last(_TEST, said) if running.returncode else ""
