@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -129,3 +130,15 @@ class Command:
         """Run it to its end."""
         running = await self.start(*words, key=key, before=before, env=env, call=call)
         return await running.end()
+
+
+def printed_words(*arguments: str) -> set[str]:
+    """Run an interpreter that finds this package, and tell the words that it prints."""
+    ended = subprocess.run(  # noqa: S603 - our own interpreter
+        [sys.executable, *arguments],
+        env={**os.environ, "PYTHONPATH": str(Path(suno_async.__file__).parent.parent)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return set(ended.stdout.split())

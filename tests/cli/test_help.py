@@ -1,23 +1,19 @@
 """The help texts: what each says fits, and its example works as it is written."""
 
-import os
 import re
 import shlex
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
-import suno_async
 from suno_async import SunoSession
 from suno_async.cli.app import app
 from tests.world import song
 
-from .command import Command
+from .command import Command, printed_words
 
 COMMANDS = sorted(typer.main.get_command(app).commands)  # type: ignore[attr-defined]  # a group
 # whose examples go on with what another's has left
@@ -92,14 +88,7 @@ def test_the_version_loads_next_to_nothing() -> None:
     """What talks to the network, draws pages or keeps databases is loaded by what needs it."""
     code = "from suno_async.cli import main\ntry: main()\nexcept SystemExit: pass\n"
     code += "import sys; print(*sys.modules)"
-    ended = subprocess.run(  # noqa: S603 - our own interpreter
-        [sys.executable, "-c", code, "--version"],
-        env={**os.environ, "PYTHONPATH": str(Path(suno_async.__file__).parent.parent)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    loaded = set(ended.stdout.split())
+    loaded = printed_words("-c", code, "--version")
     assert "suno_async.cli.app" in loaded
     heavy = {"aiohttp", "jinja2", "dbos", "sqlalchemy", "openpyxl", "rich.live", "tomllib"}
     assert not loaded & (heavy | {"suno_async.session", "suno_async.sandbox"})

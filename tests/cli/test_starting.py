@@ -1,16 +1,12 @@
 """Ctrl-C typed in the first moments, while the command loads what it needs."""
 
-import os
 import signal
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
 import suno_async
 
-from .command import Command
+from .command import Command, printed_words
 from .terminal import terminal
 from .test_terminal_run import CTRL_C, shows
 
@@ -78,13 +74,6 @@ async def test_what_is_ignored_stays_ignored(command: Command) -> None:
 def test_signals_are_taken_before_anything_is_loaded() -> None:
     """What comes before is the interpreter's own start, and a few modules that it needs."""
     code = "import sys; from suno_async.cli import main; print(*sys.modules)"
-    ended = subprocess.run(  # noqa: S603 - our own interpreter
-        [sys.executable, "-S", "-c", code],
-        env={**os.environ, "PYTHONPATH": str(Path(suno_async.__file__).parent.parent)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    loaded = set(ended.stdout.split())
+    loaded = printed_words("-S", "-c", code)
     assert "suno_async.cli.starting" in loaded
     assert not loaded & {"typing", "re", "contextlib", "importlib.util", "attrs", "asyncio"}
